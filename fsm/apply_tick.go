@@ -1,0 +1,95 @@
+package fsm
+
+// The most that retention removes with one entry, so that no entry takes long.
+const (
+	reapRequestsMax = 1000
+	reapJobsMax     = 100_000
+)
+
+// tick lets what is due by now happen, at most TickMax of each kind.
+func (m *Machine) tick(c *Tick) (any, *Refusal) {
+	if c.Term != m.term {
+		return nil, refuse(CodeStale, "decided in term %d, applied in term %d", c.Term, m.term)
+	}
+	changes := m.fireJobs()
+	for range TickMax {
+		e, ok := m.due.ended.Min()
+		if !ok || e.at+int64(m.limits.KeepFor) > m.now {
+			break
+		}
+		m.reap(e)
+		changes++
+	}
+	for range TickMax {
+		k, ok := m.due.orphans.Min()
+		if !ok || k.at > m.now {
+			break
+		}
+		m.due.orphans.Delete(k)
+		m.db.removeKey(k.key)
+		changes++
+	}
+	for range TickMax {
+		g, ok := m.due.gone.Min()
+		if !ok || g.at+int64(goneWorkerKeep) > m.now {
+			break
+		}
+		m.due.gone.Delete(g)
+		m.workers.remove(m.workers.worker(g.id))
+		changes++
+	}
+	return changes, nil
+}
+
+// fireJobs readies the delayed jobs whose time has come and ends the running ones whose time is up.
+func (m *Machine) fireJobs() (changes uint32) {
+	for range TickMax {
+		d, ok := m.due.jobs.Min()
+		if !ok || d.at > m.now {
+			break
+		}
+		changes++
+		r, i := m.db.own(m.db.request(d.job.Request)), d.job.Index
+		j := r.job(i)
+		if j.state == Delayed {
+			m.makeReady(r, i, 0)
+			continue
+		}
+		m.emit(Event{Kind: EventStop, Job: d.job, Attempt: j.attempt, Worker: j.worker, Session: r.session})
+		m.jobFailed(r, i, ending{reason: ReasonTimeout, err: "ran longer than its timeout of " + r.spec(i).Timeout.String(), exit: -1})
+	}
+	return changes
+}
+
+// retain removes the oldest ended requests while more are kept than the limits allow.
+func (m *Machine) retain() {
+	var requests, jobs uint64
+	for m.due.ended.Len() > int(m.limits.KeepRequests) || m.due.endedJobs > m.limits.KeepJobs && m.due.ended.Len() > 1 {
+		if requests == reapRequestsMax || jobs >= reapJobsMax {
+			return
+		}
+		e, ok := m.due.ended.Min()
+		if !ok {
+			return
+		}
+		requests++
+		jobs += m.reap(e)
+	}
+}
+
+// reap forgets an ended request. Its idempotency key outlives it until KeepKeys have passed.
+func (m *Machine) reap(e endedAt) (jobs uint64) {
+	m.db.settle()
+	r := m.db.request(e.id)
+	jobs = uint64(r.len())
+	m.due.ended.Delete(e)
+	m.due.endedJobs -= jobs
+	if k, ok := m.db.keys.Get(r.key); ok && r.key != "" && k.request == r.id {
+		kept := *k
+		kept.ended = r.state
+		m.db.setKey(&kept)
+		m.due.orphans.Set(keyExpiry{addTime(k.created, m.limits.KeepKeys), k.key})
+	}
+	m.db.removeRequest(r)
+	return jobs
+}

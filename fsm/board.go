@@ -1,0 +1,234 @@
+package fsm
+
+import (
+	"container/heap"
+	"slices"
+	"strings"
+)
+
+// JobBoard holds the jobs that are ready, grouped by class: what a worker must have to run them. Within a class the
+// order is priority, then first come first served. Taking the next job of a class costs O(log n) at worst and O(1)
+// when jobs arrive in order.
+//
+// It is derived state: rebuilt from the jobs on restore, never persisted. Removing a job leaves its entry behind; an
+// entry counts only while the job is ready, on the board and has the same order (see JobBoard.valid).
+type JobBoard struct {
+	classes map[string]*class    // by key; looked up, never ranged over
+	list    []*class             // the same in the order in which they came up
+	held    map[RequestID]*class // jobs that max_running bars from the board; looked up, never ranged over
+	ready   int                  // jobs on the board
+	stirred bool                 // something was added since the last match
+}
+
+// class is the jobs that the same workers can run.
+type class struct {
+	key     string
+	queue   string
+	labels  []Pair
+	slots   uint32
+	n       int // valid entries
+	fresh   bool
+	buckets []*bucket // by priority, highest first
+}
+
+// bucket is the jobs of one class and one priority, by order.
+type bucket struct {
+	priority int8
+	fifo     []ticket // in order from head on
+	head     int
+	late     lateHeap // those that came out of order: put back after a lost worker
+	n        int      // valid entries
+}
+
+// ticket is a job's entry on the board.
+type ticket struct {
+	order uint64
+	job   JobID
+}
+
+// emptyClassesMax is the number of classes beyond which an empty one is forgotten.
+const emptyClassesMax = 256
+
+// compactMin is the number of dead entries that a bucket may carry unconditionally.
+const compactMin = 1024
+
+func classKey(s *JobSpec) string {
+	var b strings.Builder
+	b.WriteString(s.Queue)
+	b.WriteByte(0)
+	b.WriteByte(byte(s.Slots))
+	b.WriteByte(byte(s.Slots >> 8))
+	b.WriteByte(byte(s.Slots >> 16))
+	b.WriteByte(byte(s.Slots >> 24))
+	for _, l := range s.Labels {
+		b.WriteString(l.Key)
+		b.WriteByte(0)
+		b.WriteString(l.Value)
+		b.WriteByte(0)
+	}
+	return b.String()
+}
+
+// classOf finds or makes the class of a spec.
+func (b *JobBoard) classOf(s *JobSpec) *class {
+	c := b.classes[s.class]
+	if c == nil {
+		if b.classes == nil {
+			b.classes = make(map[string]*class)
+		}
+		c = &class{key: s.class, queue: s.Queue, labels: s.Labels, slots: s.Slots}
+		b.classes[s.class] = c
+		b.list = append(b.list, c)
+	}
+	return c
+}
+
+// Add puts a job on the board.
+func (b *JobBoard) Add(s *JobSpec, t ticket) {
+	c := b.classOf(s)
+	c.push(s.Priority, t)
+	c.fresh = true
+	b.ready++
+	b.stirred = true
+}
+
+// Remove takes a job that was added off the board.
+func (b *JobBoard) Remove(s *JobSpec, valid func(ticket) bool) {
+	c := b.classOf(s)
+	c.drop(s.Priority, valid)
+	b.ready--
+	if c.n == 0 && len(b.list) > emptyClassesMax {
+		delete(b.classes, c.key)
+		b.list = slices.DeleteFunc(b.list, func(o *class) bool { return o == c })
+	}
+}
+
+// Hold keeps a job that its request's max_running bars from the board.
+func (b *JobBoard) Hold(s *JobSpec, t ticket) {
+	c := b.held[t.job.Request]
+	if c == nil {
+		if b.held == nil {
+			b.held = make(map[RequestID]*class)
+		}
+		c = new(class)
+		b.held[t.job.Request] = c
+	}
+	c.push(s.Priority, t)
+}
+
+// Unhold forgets a job that was held.
+func (b *JobBoard) Unhold(r RequestID, s *JobSpec, valid func(ticket) bool) {
+	if c := b.held[r]; c != nil {
+		if c.drop(s.Priority, valid); c.n == 0 {
+			delete(b.held, r)
+		}
+	}
+}
+
+// FirstHeld is the next of a request's held jobs.
+func (b *JobBoard) FirstHeld(r RequestID, valid func(ticket) bool) (ticket, bool) {
+	c := b.held[r]
+	if c == nil {
+		return ticket{}, false
+	}
+	t, _, ok := c.first(valid)
+	return t, ok
+}
+
+func (c *class) push(priority int8, t ticket) {
+	at, found := slices.BinarySearchFunc(c.buckets, priority, func(k *bucket, p int8) int { return int(p) - int(k.priority) })
+	if !found {
+		c.buckets = slices.Insert(c.buckets, at, &bucket{priority: priority})
+	}
+	c.buckets[at].push(t)
+	c.n++
+}
+
+func (c *class) drop(priority int8, valid func(ticket) bool) {
+	c.n--
+	for _, k := range c.buckets {
+		if k.priority == priority {
+			k.drop(valid)
+		}
+	}
+}
+
+// first is the class's next job.
+func (c *class) first(valid func(ticket) bool) (t ticket, priority int8, ok bool) {
+	for _, k := range c.buckets {
+		if t, ok := k.first(valid); ok {
+			return t, k.priority, true
+		}
+	}
+	return ticket{}, 0, false
+}
+
+func (k *bucket) size() int { return len(k.fifo) - k.head + len(k.late) }
+
+func (k *bucket) push(t ticket) {
+	k.n++
+	if n := len(k.fifo); n > k.head && k.fifo[n-1].order > t.order {
+		heap.Push(&k.late, t)
+		return
+	}
+	if k.head == len(k.fifo) {
+		k.fifo, k.head = k.fifo[:0], 0
+	}
+	k.fifo = append(k.fifo, t)
+}
+
+// drop counts one entry as dead.
+func (k *bucket) drop(valid func(ticket) bool) {
+	k.n--
+	switch {
+	case k.n == 0:
+		k.fifo, k.head, k.late = k.fifo[:0], 0, nil
+	case k.size() > 2*k.n+compactMin:
+		k.compact(valid)
+	}
+}
+
+// first is the bucket's next job; dead entries before it are dropped.
+func (k *bucket) first(valid func(ticket) bool) (ticket, bool) {
+	if k.n == 0 {
+		return ticket{}, false
+	}
+	for len(k.late) > 0 && !valid(k.late[0]) {
+		heap.Pop(&k.late)
+	}
+	for k.head < len(k.fifo) && !valid(k.fifo[k.head]) {
+		k.head++
+	}
+	if k.head > len(k.fifo)/2 && k.head > compactMin {
+		n := copy(k.fifo, k.fifo[k.head:])
+		k.fifo, k.head = k.fifo[:n], 0
+	}
+	switch {
+	case k.head == len(k.fifo) && len(k.late) == 0:
+		return ticket{}, false
+	case k.head == len(k.fifo) || len(k.late) > 0 && k.late[0].order < k.fifo[k.head].order:
+		return k.late[0], true
+	}
+	return k.fifo[k.head], true
+}
+
+func (k *bucket) compact(valid func(ticket) bool) {
+	dead := func(t ticket) bool { return !valid(t) }
+	k.fifo = slices.DeleteFunc(k.fifo[k.head:], dead)
+	k.head = 0
+	k.late = slices.DeleteFunc(k.late, dead)
+	heap.Init(&k.late)
+}
+
+// lateHeap is a container/heap by order.
+type lateHeap []ticket
+
+func (h lateHeap) Len() int           { return len(h) }
+func (h lateHeap) Less(i, j int) bool { return h[i].order < h[j].order }
+func (h lateHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *lateHeap) Push(x any)        { *h = append(*h, x.(ticket)) }
+func (h *lateHeap) Pop() any {
+	t := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return t
+}

@@ -1,0 +1,83 @@
+package fsm
+
+// match gives ready jobs to workers with a standing order, as the last step of an entry. Workers take turns, each an
+// even share at a time; each gets the first job, by priority and then by order, among the classes that it fits.
+//
+// Invariant: afterwards no job on the board fits a worker that wants it. So only classes and workers that changed
+// since then are looked at (their fresh flags).
+func (m *Machine) match() {
+	if !m.board.stirred && !m.workers.stirred || m.board.ready == 0 || m.workers.hungry.Len() == 0 {
+		return
+	}
+	var round []WorkerID
+	for granted := true; granted && m.board.ready > 0; {
+		granted = false
+		round = m.queueUp(round[:0])
+		if len(round) == 0 {
+			break
+		}
+		share := (m.board.ready + len(round) - 1) / len(round)
+		for _, id := range round {
+			if m.serve(id, share) {
+				granted = true
+			}
+		}
+	}
+	for _, c := range m.board.list {
+		c.fresh = false
+	}
+	for _, id := range round {
+		m.workers.worker(id).fresh = false
+	}
+	m.board.stirred, m.workers.stirred = false, false
+}
+
+// queueUp lists the hungry workers, beginning after the one that was served last.
+func (m *Machine) queueUp(round []WorkerID) []WorkerID {
+	m.workers.hungry.Ascend(m.turn+1, func(id WorkerID, _ struct{}) bool {
+		round = append(round, id)
+		return true
+	})
+	m.workers.hungry.Scan(func(id WorkerID, _ struct{}) bool {
+		if id > m.turn {
+			return false
+		}
+		round = append(round, id)
+		return true
+	})
+	return round
+}
+
+// serve grants a worker up to share jobs and says whether it got any.
+func (m *Machine) serve(id WorkerID, share int) (any bool) {
+	w := m.workers.worker(id)
+	for range share {
+		t, ok := m.bestFor(w)
+		if !ok {
+			break
+		}
+		w = m.grant(w, m.db.own(m.db.request(t.job.Request)), t.job.Index)
+		m.turn = id
+		any = true
+	}
+	return any
+}
+
+// bestFor is the first job on the board that fits what w wants.
+func (m *Machine) bestFor(w *worker) (best ticket, found bool) {
+	wants := w.wants()
+	if wants == 0 {
+		return ticket{}, false
+	}
+	var bestPriority int8
+	for _, c := range m.board.list {
+		if c.n == 0 || c.slots > wants || !c.fresh && !w.fresh || !w.fits(c) {
+			continue
+		}
+		t, priority, ok := c.first(m.onBoard)
+		if ok && (!found || priority > bestPriority || priority == bestPriority && t.order < best.order) {
+			best, bestPriority, found = t, priority, true
+		}
+	}
+	return best, found
+}

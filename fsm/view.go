@@ -1,0 +1,323 @@
+package fsm
+
+import (
+	"math"
+	"time"
+)
+
+// View is the state as it was after one entry. It never changes and may be read by any number of goroutines.
+type View struct {
+	db      SessionsDB
+	workers Workers
+	limits  Limits
+	index   uint64
+	now     int64
+	hash    uint64
+	next    frozenCounters
+}
+
+type frozenCounters struct {
+	session SessionID
+	request RequestID
+	worker  WorkerID
+	order   uint64
+	turn    WorkerID
+}
+
+// View freezes the state between two entries. It costs microseconds; what changes afterwards is copied on its first
+// write, so one every few milliseconds is enough for any number of readers.
+func (m *Machine) View() *View {
+	return &View{
+		hash: m.Hash(), db: m.db.freeze(), workers: m.workers.freeze(), limits: m.limits, index: m.index, now: m.now,
+		next: frozenCounters{m.nextSession, m.nextRequest, m.nextWorker, m.nextOrder, m.turn},
+	}
+}
+
+// Index is that of the last entry in the view.
+func (v *View) Index() uint64 { return v.index }
+
+// Time is that of the last entry in the view.
+func (v *View) Time() time.Time { return wallTime(v.now) }
+
+// Hash is Machine.Hash at Index.
+func (v *View) Hash() uint64 { return v.hash }
+
+// Limits are those in force.
+func (v *View) Limits() Limits { return v.limits }
+
+// Counts is the number of jobs kept, by state.
+func (v *View) Counts() Counts { return v.db.counts }
+
+func wallTime(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// Session describes a session.
+func (v *View) Session(id SessionID) (SessionInfo, bool) {
+	s, ok := v.db.sessions.Get(id)
+	if !ok {
+		return SessionInfo{}, false
+	}
+	return sessionInfo(s), true
+}
+
+// SessionByName finds a session.
+func (v *View) SessionByName(name string) (SessionInfo, bool) {
+	id, ok := v.db.names.Get(name)
+	if !ok {
+		return SessionInfo{}, false
+	}
+	return v.Session(id)
+}
+
+// Sessions lists at most limit sessions after one, oldest first.
+func (v *View) Sessions(after SessionID, limit int) []SessionInfo {
+	var list []SessionInfo
+	if after == math.MaxUint64 {
+		return nil
+	}
+	v.db.sessions.Ascend(after+1, func(_ SessionID, s *session) bool {
+		if len(list) < limit {
+			list = append(list, sessionInfo(s))
+		}
+		return len(list) < limit
+	})
+	return list
+}
+
+func sessionInfo(s *session) SessionInfo {
+	return SessionInfo{ID: s.id, Name: s.name, Closed: s.closed, Created: wallTime(s.created), Requests: s.requests, Live: s.live}
+}
+
+func (v *View) request(id RequestID) *request {
+	r, _ := v.db.requests.Get(id)
+	return r
+}
+
+// Request describes a request.
+func (v *View) Request(id RequestID) (RequestInfo, bool) {
+	r := v.request(id)
+	if r == nil {
+		return RequestInfo{}, false
+	}
+	return v.requestInfo(r), true
+}
+
+// Requests lists requests, newest first.
+func (v *View) Requests(f RequestFilter) []RequestInfo {
+	var list []RequestInfo
+	before := f.Before
+	if before == 0 {
+		before = math.MaxUint64
+	}
+	v.db.requests.Descend(before-1, func(_ RequestID, r *request) bool {
+		if (f.Session == 0 || r.session == f.Session) && (!f.HasState || r.state == f.State) && len(list) < f.Limit {
+			list = append(list, v.requestInfo(r))
+		}
+		return len(list) < f.Limit
+	})
+	return list
+}
+
+func (v *View) requestInfo(r *request) RequestInfo {
+	info := RequestInfo{
+		ID: r.id, Session: r.session, Name: r.name, Key: r.key, State: r.state, MaxRunning: r.maxRunning,
+		OnFailure: r.onFailure, Jobs: r.len(), Index: r.index, Created: wallTime(r.created), Ended: wallTime(r.ended),
+	}
+	for s, n := range r.counts {
+		info.Counts[s] = uint64(n)
+	}
+	if s, ok := v.db.sessions.Get(r.session); ok {
+		info.SessionName = s.name
+	}
+	return info
+}
+
+// Job describes a job.
+func (v *View) Job(id JobID) (JobInfo, bool) {
+	r := v.request(id.Request)
+	if r == nil || id.Index >= r.len() {
+		return JobInfo{}, false
+	}
+	return v.jobInfo(r, id.Index), true
+}
+
+// Jobs lists jobs of a request.
+func (v *View) Jobs(id RequestID, f JobFilter) []JobInfo {
+	r := v.request(id)
+	if r == nil {
+		return nil
+	}
+	var list []JobInfo
+	for i := max(f.After+1, 0); i < int(r.len()) && len(list) < f.Limit; i++ {
+		if !f.HasState || r.job(uint32(i)).state == f.State {
+			list = append(list, v.jobInfo(r, uint32(i)))
+		}
+	}
+	return list
+}
+
+// JobByName finds a job of a request. It looks at each name in turn.
+func (v *View) JobByName(id RequestID, name string) (JobInfo, bool) {
+	r := v.request(id)
+	if r == nil {
+		return JobInfo{}, false
+	}
+	for i := range r.len() {
+		if r.dag.name(i) == name {
+			return v.jobInfo(r, i), true
+		}
+	}
+	return JobInfo{}, false
+}
+
+// JobName is the name of a job, "" if it is not known.
+func (v *View) JobName(id JobID) string {
+	r := v.request(id.Request)
+	if r == nil || id.Index >= r.len() {
+		return ""
+	}
+	return r.dag.name(id.Index)
+}
+
+// Dependents lists the jobs of the same request that need a job directly.
+func (v *View) Dependents(id JobID) []uint32 {
+	r := v.request(id.Request)
+	if r == nil || id.Index >= r.len() {
+		return nil
+	}
+	return r.dag.dependents(id.Index)
+}
+
+func (v *View) jobInfo(r *request, i uint32) JobInfo {
+	j := r.job(i)
+	info := JobInfo{
+		ID: JobID{r.id, i}, Name: r.dag.name(i), Spec: r.spec(i), Payload: r.dag.payload(i), Needs: r.dag.needsOf(i),
+		State: j.state, Reason: j.reason, Attempt: j.attempt, Retries: uint32(j.retries), Lost: uint32(j.lost),
+		Worker: j.worker, Progress: j.progress, Cause: j.cause - 1, // cause 0 becomes NoJob
+		Times: Times{
+			Submitted: wallTime(r.created), Ready: wallTime(j.ready.at), Picked: wallTime(j.picked.at),
+			Started: wallTime(j.started.at), Ended: wallTime(j.ended.at),
+		},
+	}
+	if j.state == Delayed {
+		info.Times.NotBefore = wallTime(j.due)
+	}
+	if w, ok := v.workers.byID.Get(j.worker); ok {
+		info.WorkerName = w.name
+	}
+	if m := j.more; m != nil {
+		info.ProgressText, info.Result, info.ResultJSON = m.text, m.result, m.json
+		info.Error, info.ExitCode = m.err, m.exit
+		if n := len(m.past); n > 0 && j.state != Done && m.err == "" {
+			info.Error, info.ExitCode = m.past[n-1].err, m.past[n-1].exit
+		}
+	}
+	return info
+}
+
+// History lists what became of a job, oldest first, in the order of the log.
+func (v *View) History(id JobID) []Step {
+	r := v.request(id.Request)
+	if r == nil || id.Index >= r.len() {
+		return nil
+	}
+	j := r.job(id.Index)
+	steps := []Step{{Index: r.index, At: wallTime(r.created), State: Waiting}}
+	if j.more != nil {
+		for i := range j.more.past {
+			steps = appendAttempt(steps, &j.more.past[i], Step{})
+		}
+	}
+	now := pastAttempt{
+		attempt: j.attempt, worker: j.worker, reason: j.reason, progress: j.progress,
+		ready: j.ready, picked: j.picked, started: j.started, ended: j.ended,
+	}
+	var progressed Step
+	if j.more != nil {
+		now.err, now.exit = j.more.err, j.more.exit
+		progressed = Step{Index: j.more.progressedAt.index, At: wallTime(j.more.progressedAt.at), Progress: j.more.percent}
+	}
+	if j.state == Waiting || j.state == Delayed {
+		now.ready = stamp{} // of the attempt before
+	}
+	steps = appendAttempt(steps, &now, progressed)
+	if j.state == Delayed {
+		last := steps[len(steps)-1]
+		steps = append(steps, Step{Index: last.Index, At: last.At, State: Delayed, Reason: j.reason})
+	}
+	if last := &steps[len(steps)-1]; j.state.Terminal() {
+		last.State = j.state
+	}
+	return steps
+}
+
+// appendAttempt adds the steps of one attempt; progressed is its newest progress, if Index is not 0.
+func appendAttempt(steps []Step, p *pastAttempt, progressed Step) []Step {
+	add := func(s stamp, step Step) {
+		if s != (stamp{}) {
+			step.Index, step.At = s.index, wallTime(s.at)
+			steps = append(steps, step)
+		}
+	}
+	add(p.ready, Step{State: Ready})
+	add(p.picked, Step{State: Picked, Attempt: p.attempt, Worker: p.worker})
+	add(p.started, Step{State: Running, Attempt: p.attempt, Worker: p.worker})
+	if progressed.Index != 0 {
+		progressed.State, progressed.Attempt, progressed.Worker = Running, p.attempt, p.worker
+		steps = append(steps, progressed)
+	}
+	end := Step{State: Failed, Worker: p.worker, Attempt: p.attempt, Reason: p.reason, Progress: p.progress, Error: p.err, ExitCode: p.exit}
+	switch p.reason {
+	case NoReason:
+		end.State = Done
+	case ReasonNeeds, ReasonStop, ReasonUnmet, ReasonUser:
+		end.State = Cancelled
+	}
+	add(p.ended, end)
+	return steps
+}
+
+// Worker describes a worker.
+func (v *View) Worker(id WorkerID) (WorkerInfo, bool) {
+	w, ok := v.workers.byID.Get(id)
+	if !ok {
+		return WorkerInfo{}, false
+	}
+	return workerInfo(w), true
+}
+
+// Workers lists every registered worker, in the order in which they first joined.
+func (v *View) Workers() []WorkerInfo {
+	list := make([]WorkerInfo, 0, v.workers.byID.Len())
+	v.workers.byID.Scan(func(_ WorkerID, w *worker) bool {
+		list = append(list, workerInfo(w))
+		return true
+	})
+	return list
+}
+
+func workerInfo(w *worker) WorkerInfo {
+	return WorkerInfo{
+		ID: w.id, Incarnation: w.incarnation, Name: w.name, Queues: w.queues, Labels: w.labels, Slots: w.slots,
+		Used: w.used, Running: uint32(len(w.held)), Lost: w.gone, Draining: w.draining, Joined: wallTime(w.joined),
+	}
+}
+
+// Held lists the attempts that a worker holds.
+func (v *View) Held(id WorkerID) []Grant {
+	w, ok := v.workers.byID.Get(id)
+	if !ok {
+		return nil
+	}
+	list := make([]Grant, 0, len(w.held))
+	for _, job := range w.held {
+		if r := v.request(job.Request); r != nil {
+			list = append(list, Grant{job, r.job(job.Index).attempt})
+		}
+	}
+	return list
+}
