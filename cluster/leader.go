@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/musterhq/muster/fsm"
+)
+
+const (
+	// barrierTimeout bounds a new leader's wait for everything before it to be applied.
+	barrierTimeout = 30 * time.Second
+	// tickLook is how often the leader looks whether a deadline has passed: the grain of delays and timeouts.
+	tickLook = 20 * time.Millisecond
+	// takeOverRetry is the pause after a failed attempt to take over while still being Raft's leader.
+	takeOverRetry = 50 * time.Millisecond
+)
+
+// leadership is everything that exists only while this node leads. establish makes it, revoke ends it; each step of one
+// has its mirror in the other.
+type leadership struct {
+	term      uint64
+	clock     logClock
+	committer *committer
+	leases    *leases
+	hub       *hub
+	progress  *progressBuffer
+	reads     *readRounds
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// lead follows Raft's word on who leads, until ctx ends.
+func (c *Coordinator) lead(ctx context.Context) error {
+	var held *leadership
+	defer func() { c.revoke(held) }()
+	var retry <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.node.raft.LeaderCh():
+		case <-retry:
+		}
+		// The channel keeps the newest word only: two times yes means lost and won again.
+		c.revoke(held)
+		held, retry = nil, nil
+		if c.node.raft.State() != raft.Leader {
+			continue
+		}
+		l, err := c.establish(ctx)
+		if err != nil {
+			c.log.Warn("cannot take over as leader yet", "error", err)
+			retry = time.After(takeOverRetry)
+			continue
+		}
+		held = l
+	}
+}
+
+// establish takes over: first everything committed before is applied, then the loops start, then the door opens.
+func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
+	term := c.node.raft.CurrentTerm()
+	if err := c.node.raft.Barrier(barrierTimeout).Error(); err != nil {
+		return nil, fmt.Errorf("wait until the log is applied: %w", err)
+	}
+	if now := c.node.raft.CurrentTerm(); now != term {
+		return nil, fmt.Errorf("term %d has become %d", term, now)
+	}
+	v := c.applier.now()
+	loops, cancel := context.WithCancel(ctx)
+	l := &leadership{
+		term: term, clock: newLogClock(c.applier.time(), c.walls(), time.Now()), cancel: cancel,
+		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
+		reads: &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
+	}
+	l.committer = newCommitter(func(entry []byte) raft.ApplyFuture { return c.node.apply(entry, 0) }, l.clock.now, c.cfg.Raft.EntryBytes, c.cfg.QueueBytes, c.cfg.Raft.InFlight, c.metrics.committed)
+	l.leases.reset(v.Workers(), time.Now())
+	l.done.Go(func() { l.committer.run(loops, &NotLeaderError{}) })
+	l.done.Go(func() {
+		l.hub.run(loops, c.applier, v.Index(), func(w fsm.WorkerInfo) { l.leases.follow(w, time.Now()) })
+	})
+	l.done.Go(func() { l.progress.run(loops, l.propose) })
+	l.done.Go(func() { c.judgeWorkers(loops, l) })
+	l.done.Go(func() { c.tick(loops, l) })
+	l.done.Go(func() { _ = newMembership(c.peers, c.dir, c.node, c.log.Named("members")).run(loops) })
+	c.leading.Store(l)
+	c.announce()
+	c.log.Info("leading", "term", term, "index", v.Index())
+	return l, nil
+}
+
+// revoke is establish's mirror. Nil is nothing to do.
+func (c *Coordinator) revoke(l *leadership) {
+	if l == nil {
+		return
+	}
+	c.leading.Store(nil)
+	l.cancel()
+	l.done.Wait()
+	c.announce()
+	c.log.Info("no longer leading", "term", l.term)
+}
+
+// propose is for the leader's own decisions.
+func (l *leadership) propose(ctx context.Context, cmd fsm.Command) (any, error) {
+	answer, err := l.committer.propose(ctx, fsm.Encode(cmd))
+	if err == nil && answer.Refusal != nil {
+		err = answer.Refusal
+	}
+	return answer.Value, err
+}
+
+// judgeWorkers declares workers lost whose lease has run out.
+func (c *Coordinator) judgeWorkers(ctx context.Context, l *leadership) {
+	tick := time.NewTicker(leaseLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		lost, stalled := l.leases.look(time.Now())
+		if stalled > 0 {
+			c.log.Warn("this leader was stalled: every worker gets a fresh lease", "for", stalled)
+		}
+		for _, e := range lost {
+			c.declareLost(ctx, l, e)
+		}
+	}
+}
+
+func (c *Coordinator) declareLost(ctx context.Context, l *leadership, e expired) {
+	jobs, err := l.propose(ctx, fsm.ReassignWorker{Worker: e.worker, Incarnation: e.incarnation, Term: l.term, Cause: e.cause})
+	if err != nil {
+		c.log.Debug("declare a worker lost", "worker", e.worker.String(), "error", err)
+		l.leases.retry(e)
+		return
+	}
+	c.log.Warn("worker lost", "worker", e.worker.String(), "cause", e.cause, "jobs", jobs)
+}
+
+// unlink notes that a worker's connection has dropped: until it comes back it is granted nothing more.
+func (c *Coordinator) unlink(l *leadership, id fsm.WorkerID, incarnation uint32, link WorkerLink) {
+	if !l.hub.detach(id, link) {
+		return
+	}
+	l.leases.link(id, false, time.Now())
+	p := proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}), answer: make(chan outcome, 1)}
+	_ = l.committer.enqueue(p) // nobody waits for the answer; when it is refused the lease will do
+}
+
+// tick lets deadlines take effect.
+func (c *Coordinator) tick(ctx context.Context, l *leadership) {
+	tick := time.NewTicker(tickLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			at, ok := c.applier.nextDeadline()
+			if !ok || at > l.clock.now() || ctx.Err() != nil {
+				break
+			}
+			if n, err := l.propose(ctx, fsm.Tick{Term: l.term}); err != nil || n == uint32(0) {
+				break
+			}
+		}
+	}
+}
