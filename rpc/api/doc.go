@@ -1,0 +1,23 @@
+// Package api is the HTTP face of a coordinator: JSON, Server-Sent Events, metrics and the OpenAPI document.
+//
+//	                         ┌─ local: health, events, openapi, metrics, stale reads, status
+//	request ─ route table ───┤
+//	                         └─ else: this node leads?  yes ─ handler ─ Tasker
+//	                                                    no  ─ reverse proxy to the leader, once (Muster-Forwarded)
+//
+// One table (routes.go) registers the handlers, tells what is forwarded and what is bounded how, and is what the
+// OpenAPI document is generated from, so that the three cannot drift apart. A handler returns an error; problem.go alone
+// knows how an error looks as problem+json. convert.go alone knows both the state's words and the documents of rpc/rest.
+//
+// Events are served by whichever coordinator is asked, so that a stream outlives elections: the log's indexes are the
+// same everywhere. A coordinator that no longer knows a leader ends its streams, and the client goes elsewhere.
+//
+// # What is bounded
+//
+// Bodies (by route), JSON depth, pages (by number and bytes), watchers, long polls, submits being read at one time,
+// and how long a peer may take to send its headers and body or to take its answer.
+//
+// # Goroutines
+//
+// New starts none. Serve owns those of net/http; when it returns they have ended.
+package api

@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/fsm"
+	"github.com/musterhq/muster/rpc/rest"
+)
+
+// view gives the state as fresh as the call wants it, and says in the answer's header which it was.
+func (s *Server) view(w http.ResponseWriter, r *http.Request) (*fsm.View, error) {
+	c, err := consistencyOf(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	v, age, err := s.tasker.Read(ctx, c)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errTimedOut
+		}
+		return nil, err
+	}
+	if c == cluster.Stale {
+		w.Header().Set(rest.HeaderAge, rest.Duration(age).String())
+	}
+	w.Header().Set(rest.HeaderIndex, strconv.FormatUint(v.Index(), 10))
+	return v, nil
+}
+
+// local gives the state as this node has it.
+func (s *Server) local(ctx context.Context) (*fsm.View, error) {
+	v, _, err := s.tasker.Read(ctx, cluster.Stale)
+	return v, err
+}
+
+// propose has a command replicated and gives its answer, and the state after it.
+func propose[T any](ctx context.Context, s *Server, cmd fsm.Command) (answer T, v *fsm.View, err error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	value, err := s.tasker.Propose(ctx, cmd)
+	if err != nil {
+		return answer, nil, err
+	}
+	answer, _ = value.(T) // nil for commands that answer nothing
+	v, err = s.local(ctx)
+	return answer, v, err
+}
