@@ -1,0 +1,244 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/testing/harness"
+)
+
+const (
+	// loadersDefault is how many requests are under way at once.
+	loadersDefault = 6
+	// endBound is how long the work may take to end once nothing is broken any more: the longest lease, the longest
+	// delay and what is left of the requests, on a machine that does other things too.
+	endBound = 3 * time.Minute
+)
+
+// Options say how long and how hard.
+type Options struct {
+	Seed    uint64        // decides the schedule and the work
+	Faults  int           // stop after so many; 0: no such limit
+	For     time.Duration // stop after that long; 0: no such limit; one of the two must be set
+	Loaders int           // requests under way at once; 0: loadersDefault
+	Cluster harness.Options
+}
+
+// Report is what a soak has done.
+type Report struct {
+	Seed     uint64
+	Faults   map[Kind]int
+	Requests int
+	Jobs     int
+	Runs     int // attempts that ran
+	Term     uint64
+	Took     time.Duration
+}
+
+func (r Report) String() string {
+	faults := 0
+	for _, n := range r.Faults {
+		faults += n
+	}
+	return fmt.Sprintf("seed %d: %d faults in %v, %d requests of %d jobs ended right in %d runs, last term %d",
+		r.Seed, faults, r.Took.Round(time.Second), r.Requests, r.Jobs, r.Runs, r.Term)
+}
+
+// Soak starts a cluster, loads and breaks it, and fails tb for anything that is not as promised. ctx ends it early,
+// with the same checks.
+func Soak(ctx context.Context, tb harness.TB, o Options) Report {
+	tb.Helper()
+	if o.Faults <= 0 && o.For <= 0 {
+		tb.Fatalf("chaos: say how many faults, or for how long")
+	}
+	if o.Loaders == 0 {
+		o.Loaders = loadersDefault
+	}
+	c := harness.Start(tb, o.Cluster)
+	ran := harness.NewLines(tb)
+	begun := time.Now()
+	load := startLoad(tb.Context(), c, o, ran)
+	tb.Cleanup(load.cut)
+	faults := breakThings(ctx, tb, c, o)
+	heal(tb, c)
+	tb.Logf("everything is healed after %v; waiting for the work to end", time.Since(begun).Round(time.Second))
+	accepted, err := load.end()
+	if err != nil {
+		tb.Errorf("load: %v", err)
+	}
+	r := Report{Seed: o.Seed, Faults: faults, Requests: len(accepted)}
+	r.Jobs, r.Runs = check(tb, c, accepted, ran)
+	if s, err := c.Leader().Status(); err == nil {
+		r.Term = s.Raft.Term
+	}
+	r.Took = time.Since(begun)
+	return r
+}
+
+// breakThings runs the plan until its end.
+func breakThings(ctx context.Context, tb harness.TB, c *harness.Cluster, o Options) map[Kind]int {
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
+	plan, done := NewPlan(o.Seed), map[Kind]int{}
+	for n := 1; (o.Faults == 0 || n <= o.Faults) && ctx.Err() == nil && !tb.Failed(); n++ {
+		f := plan.Next()
+		tb.Logf("fault %d: %v", n, f)
+		broken := strike(tb, c, f)
+		pass(ctx, f.Hold)
+		for _, undo := range broken {
+			undo()
+		}
+		done[f.Kind]++
+		pass(ctx, f.Gap)
+	}
+	return done
+}
+
+// pass lets time go by: it is part of the schedule, nothing is assumed to have happened after it.
+func pass(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// strike breaks something and returns how to heal it.
+func strike(tb harness.TB, c *harness.Cluster, f Fault) (undo []func()) {
+	for _, n := range victims(c, f) {
+		switch f.Kind {
+		case PauseLeader, PauseFollower, PauseWorker, LoseWorker:
+			n.Pause()
+			undo = append(undo, n.Resume)
+			continue
+		case StopLeader, StopWorker:
+			n.Terminate()
+		default:
+			n.Kill()
+		}
+		undo = append(undo, func() { n.Restart(tb) })
+	}
+	return undo
+}
+
+// victims are the nodes that a fault befalls. While no coordinator leads, any of them stands in for the leader.
+func victims(c *harness.Cluster, f Fault) []*harness.Node {
+	nodes := c.Coordinators()
+	leader, err := c.FindLeader()
+	if err != nil {
+		leader = nodes[int(f.Victim)%len(nodes)]
+	}
+	others := make([]*harness.Node, 0, len(nodes))
+	for _, n := range nodes {
+		if n != leader {
+			others = append(others, n)
+		}
+	}
+	workers := c.Workers()
+	switch f.Kind {
+	case KillLeader, StopLeader, PauseLeader:
+		return []*harness.Node{leader}
+	case KillFollower, PauseFollower:
+		return []*harness.Node{others[int(f.Victim)%len(others)]}
+	case KillMajority:
+		spared := int(f.Victim) % len(nodes)
+		return append(nodes[:spared:spared], nodes[spared+1:]...)
+	case KillCoordinators:
+		return nodes
+	case KillWorkers:
+		return workers
+	}
+	return []*harness.Node{workers[int(f.Victim)%len(workers)]}
+}
+
+// heal sees to it that every node runs.
+func heal(tb harness.TB, c *harness.Cluster) {
+	for _, n := range append(c.Coordinators(), c.Workers()...) {
+		n.Resume()
+		if !n.Running() {
+			n.Restart(tb)
+		}
+	}
+}
+
+// load is the requests under way.
+type load struct {
+	stop context.CancelFunc // no further request
+	quit context.CancelFunc // and no further wait
+	wait sync.WaitGroup
+
+	mu       sync.Mutex // guards what is below
+	accepted []accepted
+	err      error
+}
+
+// accepted is a request that the cluster has acknowledged.
+type accepted struct {
+	work
+	harness.Submitted
+}
+
+// startLoad starts the loaders; end ends them.
+func startLoad(ctx context.Context, c *harness.Cluster, o Options, ran *harness.Lines) *load {
+	l := &load{}
+	ctx, l.quit = context.WithCancel(ctx)
+	more, stop := context.WithCancel(ctx)
+	l.stop = stop
+	for i := range o.Loaders {
+		l.wait.Go(func() {
+			if err := l.run(ctx, more, c, o.Seed, uint64(i+1), ran.Add("$MUSTER_JOB_ID $MUSTER_ATTEMPT")); err != nil {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.err = err
+			}
+		})
+	}
+	return l
+}
+
+// run is one loader: a request, its end, the next.
+func (l *load) run(ctx, more context.Context, c *harness.Cluster, seed, loader uint64, note string) error {
+	random := stream(seed, loader)
+	for n := 0; more.Err() == nil; n++ {
+		w := generate(random, loader, n)
+		spec, err := marshal(w.spec(note))
+		if err != nil {
+			return err
+		}
+		s, err := c.TrySubmit(ctx, w.key, spec)
+		if err != nil {
+			return fmt.Errorf("loader %d, request %d: %w", loader, n, err)
+		}
+		l.mu.Lock()
+		l.accepted = append(l.accepted, accepted{w, s})
+		l.mu.Unlock()
+		if err := waitOver(ctx, c, s.ID); err != nil {
+			return fmt.Errorf("loader %d, request %d: %w", loader, n, err)
+		}
+	}
+	return nil
+}
+
+// cut ends the loaders wherever they are, and waits for them.
+func (l *load) cut() {
+	l.quit()
+	l.wait.Wait()
+}
+
+// end lets what is under way end, within endBound, and returns all that was acknowledged.
+func (l *load) end() ([]accepted, error) {
+	l.stop()
+	late := time.AfterFunc(endBound, l.quit)
+	l.wait.Wait()
+	late.Stop()
+	l.cut()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accepted, l.err
+}

@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/testing/harness"
+)
+
+// seedExample is the example that is meant to fail: it shows what a failure does to what depends on it.
+const seedExample = "seed.yaml"
+
+// TestExamples runs every example the way the README tells a newcomer to, and looks for the file that it says it wrote.
+func TestExamples(t *testing.T) {
+	beside(t)
+	root := harness.Root(t)
+	files, err := filepath.Glob(filepath.Join(root, "examples", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("examples: %v, %v", files, err)
+	}
+	for _, path := range files {
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) {
+			c := harness.Prepare(t, harness.Options{})
+			r := c.Run(harness.Command{
+				Args: []string{"dev", "--http", "127.0.0.1:0", "--data", t.TempDir(), "--run", filepath.Join("examples", name)},
+				Dir:  root,
+			})
+			code := 0
+			if name == seedExample {
+				code = 1
+			}
+			want(t, r, code)
+			for _, result := range named(r.Stdout + r.Stderr) {
+				if info, err := os.Stat(inRoot(root, result)); err != nil || info.Size() == 0 {
+					t.Errorf("the example says that its result is in %s: %v", result, err)
+				}
+			}
+			if code == 0 && len(named(r.Stdout+r.Stderr)) == 0 {
+				t.Errorf("the example does not say where its result is:\n%s\n%s", r.Stdout, r.Stderr)
+			}
+		})
+	}
+}
+
+// resultFile is how an output names the file that a person is to open.
+var resultFile = regexp.MustCompile(`[^\s"'(]+\.(?:svg|html|png|txt|md)\b`)
+
+// named are the files that a text names.
+func named(text string) []string { return resultFile.FindAllString(text, -1) }
+
+func inRoot(root, path string) string {
+	path = strings.TrimPrefix(path, "file://")
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, path)
+}

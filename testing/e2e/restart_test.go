@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/musterhq/muster/testing/harness"
+)
+
+// TestAllCoordinatorsRestarted: every coordinator is stopped, cleanly or by SIGKILL, and started again. Nothing is
+// missing, nothing has changed, and what was under way goes on.
+func TestAllCoordinatorsRestarted(t *testing.T) {
+	c := start(t, harness.Options{})
+	ended := c.Submit(request(t,
+		object{"name": "good", "shell": "echo 7 > $MUSTER_RESULT"},
+		object{"name": "bad", "shell": "exit 3"},
+		object{"name": "after", "needs": []string{"bad"}, "shell": "true"},
+	))
+	c.WaitRequest(ended.ID, "failed")
+
+	for _, how := range []struct {
+		name string
+		end  func(*testing.T, *harness.Node)
+	}{
+		{"terminated", stop},
+		{"killed", func(_ *testing.T, n *harness.Node) { n.Kill() }},
+	} {
+		gate := harness.NewGate(t)
+		live := c.Submit(request(t,
+			object{"name": "running", "shell": gate.Wait()},
+			object{"name": "next", "needs": []string{"running"}, "shell": "true"},
+			object{"name": "nowhere", "needs": []string{"next"}, "shell": "true", "queue": "later-" + how.name},
+		))
+		c.WaitJobState(live.ID, "running", "running")
+		before := snapshotOf(c)
+
+		for _, n := range c.Coordinators() {
+			how.end(t, n)
+		}
+		for _, n := range c.Coordinators() {
+			n.Restart(t)
+		}
+		if diff := cmp.Diff(before, snapshotOf(c)); diff != "" {
+			t.Errorf("%s: what was there changed (-before +after):\n%s", how.name, diff)
+		}
+		gate.Open()
+		c.WaitJobState(live.ID, "next", "done")
+		if j := c.JobNamed(live.ID, "running"); j.State != "done" || j.Attempt != 1 {
+			t.Errorf("%s: the job that ran meanwhile is %s, attempt %d", how.name, j.State, j.Attempt)
+		}
+		c.AddWorker("--queues", "later-"+how.name)
+		c.WaitRequest(live.ID, "done")
+	}
+	c.CheckHashes()
+}
+
+func stop(t *testing.T, n *harness.Node) {
+	t.Helper()
+	if code, err := n.Stop(); err != nil || code != 0 {
+		t.Errorf("%s on SIGTERM: code %d, %v", n.Name(), code, err)
+	}
+}
+
+// memory is all that a cluster knows of its requests.
+type memory struct {
+	Requests []harness.Request
+	Jobs     map[string][]harness.Job
+	Steps    map[string][]harness.Step
+}
+
+func snapshotOf(c *harness.Cluster) memory {
+	m := memory{Requests: c.Requests(), Jobs: map[string][]harness.Job{}, Steps: map[string][]harness.Step{}}
+	for _, r := range m.Requests {
+		m.Jobs[r.ID] = c.Jobs(r.ID)
+		for _, j := range m.Jobs[r.ID] {
+			m.Steps[j.ID] = c.History(j.ID)
+		}
+	}
+	return m
+}
+
+// TestEverythingKilled: every process of the cluster dies at once. What ran runs again, the rest is as it was.
+func TestEverythingKilled(t *testing.T) {
+	c := start(t, harness.Options{})
+	gate := harness.NewGate(t)
+	r := c.Submit(request(t,
+		object{"name": "a", "shell": "true"},
+		object{"name": "b", "needs": []string{"a"}, "shell": gate.Wait()},
+		object{"name": "c", "needs": []string{"b"}, "shell": "true"},
+	))
+	c.WaitJobState(r.ID, "b", "running")
+	for _, n := range append(c.Coordinators(), c.Workers()...) {
+		n.Kill()
+	}
+	for _, n := range append(c.Coordinators(), c.Workers()...) {
+		n.Restart(t)
+	}
+	gate.Open()
+	c.WaitRequest(r.ID, "done")
+	jobs := c.JobNames(r.ID)
+	if jobs["a"].Attempt != 1 || jobs["b"].Attempt != 2 || jobs["c"].Attempt != 1 {
+		t.Errorf("attempts a %d, b %d, c %d; want 1, 2, 1", jobs["a"].Attempt, jobs["b"].Attempt, jobs["c"].Attempt)
+	}
+	for _, j := range jobs {
+		checkHistory(t, j, c.History(j.ID))
+	}
+}
+
+// TestCoordinatorsMove: nodes come back at other addresses, one by one, as containers do, until none is where it was;
+// the cluster and its workers find them again.
+func TestCoordinatorsMove(t *testing.T) {
+	c := start(t, harness.Options{Workers: 1})
+	for _, n := range c.Coordinators() {
+		n.Move(t)
+		r := c.Submit(request(t, object{"name": "a", "shell": "true"}))
+		c.WaitRequest(r.ID, "done")
+		harness.Until(t, harness.BoundDefault, n.Name()+" to follow at its new address", func() error {
+			_, err := n.Status()
+			return err
+		})
+	}
+	c.CheckHashes()
+}
