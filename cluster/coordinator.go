@@ -83,6 +83,11 @@ func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinat
 		return nil, err
 	}
 	undo = append(undo, func() error { return c.node.close(context.Background()) })
+	for _, s := range c.node.raft.GetConfiguration().Configuration().Servers {
+		if s.ID != c.node.id { // a node that comes back elsewhere, without seeds, calls those it knows from before
+			c.book.heardOf(member{ID: string(s.ID), RPC: addressOf(s)})
+		}
+	}
 	if err = c.startGossip(); err != nil {
 		return nil, err
 	}
@@ -214,7 +219,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 func (c *Coordinator) describe(i *nodeInfo) {
 	c.node.describe(i)
 	h := c.applier.hash()
-	i.Applied, i.HashIndex, i.Hash = c.applier.index.Load(), h.index, h.hash
+	i.Applied, i.HashIndex, i.Hash, i.Gossip = c.applier.index.Load(), h.index, h.hash, c.addresses.Gossip
 }
 
 // announce tells gossip whether this node leads.

@@ -232,3 +232,46 @@ func TestStateSurvivesRestartWithSnapshot(t *testing.T) {
 		t.Fatalf("request %s is missing", id)
 	}
 }
+
+func TestCoordinatorThatMovedWithoutSeedsIsFound(t *testing.T) {
+	var all []running
+	var first config.Coordinator
+	for i := range 3 {
+		cfg := testConfig(t, 3)
+		cfg.Name = fmt.Sprintf("c%d", i+1)
+		if i == 0 {
+			first = cfg // it has no seeds, and ports of its own at every start
+		} else {
+			cfg.Join = []string{all[0].Addresses().Gossip}
+		}
+		all = append(all, runCoordinator(t, cfg))
+	}
+	theLeader(t, all...)
+	all[0].stop()
+	all[0] = runCoordinator(t, first)
+	eventually(t, "everyone to know where everyone is", func() bool {
+		for _, c := range all {
+			alive := 0
+			for _, s := range c.Tasker().Servers() {
+				if s.Alive {
+					alive++
+				}
+			}
+			if alive != 3 || len(c.gossip.Coordinators()) != 3 {
+				return false
+			}
+		}
+		return true
+	})
+	// With its new address it counts in an election.
+	leader := theLeader(t, all...)
+	var rest []running
+	for _, c := range all {
+		if c.Coordinator == leader.c {
+			c.stop()
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	theLeader(t, rest...)
+}

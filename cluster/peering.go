@@ -167,6 +167,20 @@ func (p *peering) round(ctx context.Context) {
 		})
 	}
 	all.Wait()
+	p.introduce()
+}
+
+// introduce leads gossip to those who answer and are not seen there: their seeds, or ours, may be out of date.
+func (p *peering) introduce() {
+	if p.gossip == nil {
+		return
+	}
+	now := time.Now()
+	for _, c := range p.book.list() {
+		if !c.Gossiped && c.Gossip != "" && c.answering(now) {
+			p.gossip.Seed(c.Gossip)
+		}
+	}
 }
 
 // exchange asks one node about itself and notes the answer.

@@ -34,6 +34,7 @@ type nodeInfo struct {
 	Applied   uint64 // of its state machine
 	HashIndex uint64 // where Hash was taken
 	Hash      uint64 // of the state
+	Gossip    string // where it gossips; empty: it does not
 }
 
 // peerVerb is what a peer is asked.
@@ -61,7 +62,7 @@ type peerAnswer struct {
 }
 
 func (i *nodeInfo) write(w *pack.Writer) {
-	w.Array(16)
+	w.Array(17)
 	w.String(i.ID)
 	w.String(i.Name)
 	w.String(i.Cluster)
@@ -78,6 +79,7 @@ func (i *nodeInfo) write(w *pack.Writer) {
 	w.Uint(i.Applied)
 	w.Uint(i.HashIndex)
 	w.Uint(i.Hash)
+	w.String(i.Gossip)
 }
 
 func (i *nodeInfo) read(r *pack.Reader) {
@@ -98,6 +100,7 @@ func (i *nodeInfo) read(r *pack.Reader) {
 	i.Applied = r.Uint()
 	i.HashIndex = r.Uint()
 	i.Hash = r.Uint()
+	i.Gossip = r.String(peerAddressMax)
 	r.End()
 }
 

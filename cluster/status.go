@@ -105,7 +105,7 @@ func (t *Tasker) Servers() []Server {
 	leader, _ := c.leader()
 	var list []Server
 	for _, s := range c.node.raft.GetConfiguration().Configuration().Servers {
-		o := Server{ID: string(s.ID), RPC: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == leader.ID, LastContact: -1}
+		o := Server{ID: string(s.ID), RPC: addressOf(s), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == leader.ID, LastContact: -1}
 		if o.ID == c.self().ID {
 			self := c.self()
 			o.Name, o.RPC, o.HTTP = self.Name, self.RPC, self.HTTP

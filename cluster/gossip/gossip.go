@@ -48,10 +48,14 @@ type Gossip struct {
 	addr    string
 	changed chan struct{} // capacity 1: a pending signal stands for all changes since it was sent
 	publish chan struct{} // capacity 1, likewise
+	reseed  chan struct{} // capacity 1, likewise
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 	stop    sync.Once
 	state   *state
+
+	mu      sync.Mutex
+	learned []string // further seeds, newest last
 }
 
 // Start binds, publishes meta and begins to join the seeds in the background. meta.Started is filled in.
@@ -66,7 +70,7 @@ func Start(cfg Config, meta Meta) (*Gossip, error) {
 		cfg.Log = hclog.NewNullLogger()
 	}
 	meta.Started = uint64(time.Now().UnixMilli())
-	g := &Gossip{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), publish: make(chan struct{}, 1)}
+	g := &Gossip{cfg: cfg, log: cfg.Log, changed: make(chan struct{}, 1), publish: make(chan struct{}, 1), reseed: make(chan struct{}, 1)}
 	st, err := newState(meta, g.log, func() { signal(g.changed) })
 	if err != nil {
 		return nil, fmt.Errorf("start gossip: %w", err)

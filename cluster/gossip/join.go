@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -11,9 +12,6 @@ import (
 
 // join reaches for the seeds until one answers, and again from time to time for as long as the node runs.
 func (g *Gossip) join(ctx context.Context) {
-	if len(g.cfg.Seeds) == 0 {
-		return
-	}
 	retry := joinRetryMin
 	for {
 		wait := rejoinInterval
@@ -23,10 +21,37 @@ func (g *Gossip) join(ctx context.Context) {
 			retry = joinRetryMin
 		}
 		// Jitter keeps a thousand workers that lost one seed from coming back to it at once.
-		if !sleep(ctx, wait/2+rand.N(wait)) {
+		t := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-ctx.Done():
+			t.Stop()
 			return
+		case <-g.reseed:
+			t.Stop()
+		case <-t.C:
 		}
 	}
+}
+
+// Seed adds a seed that was learned otherwise, and reaches for it now. It is forgotten with the next one when there are
+// too many.
+func (g *Gossip) Seed(address string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.Contains(g.learned, address) {
+		if len(g.learned) == seedsMax {
+			g.learned = g.learned[1:]
+		}
+		g.learned = append(g.learned, address)
+	}
+	signal(g.reseed)
+}
+
+// seeds is where to reach for others.
+func (g *Gossip) seeds() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Concat(g.cfg.Seeds, g.learned)
 }
 
 // joinOnce exchanges state with every seed, at the same time: one that does not answer must not hold up the others.
@@ -34,7 +59,7 @@ func (g *Gossip) joinOnce(ctx context.Context) int {
 	var mu sync.Mutex
 	var joined int
 	var all sync.WaitGroup
-	for _, seed := range g.cfg.Seeds {
+	for _, seed := range g.seeds() {
 		all.Go(func() {
 			n := g.joinSeed(ctx, seed)
 			mu.Lock()
@@ -86,17 +111,5 @@ func (g *Gossip) republish(ctx context.Context) {
 				g.log.Debug("publish", "error", err)
 			}
 		}
-	}
-}
-
-// sleep says whether d passed before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -31,6 +31,7 @@ type app struct {
 	token   string
 	output  string // table, json or yaml
 	timeout time.Duration
+	leaving bool // the cluster ends with this command: what to ask it next is of no use
 }
 
 // client makes a client of the coordinators that the flags or the environment name.
@@ -76,6 +77,19 @@ func ask[T any](ctx context.Context, a *app, call func(context.Context, *rest.Cl
 func (a *app) terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && a.env("TERM") != "dumb"
+}
+
+// columns is the width of a terminal, 0 when it is not known.
+func columns(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // colour says whether what is written to w may be coloured.

@@ -399,7 +399,7 @@ func TestAddressesFile(t *testing.T) {
 
 func TestDevNodeTellsWhyItFailed(t *testing.T) {
 	dir := t.TempDir()
-	n := newDevNode(dir, "c1", []string{"-c", "echo the disk is on fire; exit 3"})
+	n := newDevNode(dir, "c1", "", []string{"-c", "echo the disk is on fire; exit 3"})
 	s := newStarter()
 	defer s.close()
 	if err := n.start("/bin/sh", s); err != nil {
@@ -422,7 +422,7 @@ func TestStopNodesStopsThemAll(t *testing.T) {
 	defer s.close()
 	var nodes []*devNode
 	for _, name := range []string{"a", "b"} {
-		n := newDevNode(dir, name, []string{"60"})
+		n := newDevNode(dir, name, "", []string{"60"})
 		if err := n.start("/bin/sleep", s); err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,11 @@ func (a *app) dev(ctx context.Context, f devFlags) (err error) {
 	}
 	d.introduce(a.err, f)
 	if f.run != "" {
+		a.leaving = !f.keep
 		err = a.devRun(ctx, d, f.run, body)
+		if isWorkError(err) && a.leaving {
+			fmt.Fprintf(a.err, "to look into it: muster dev --keep --run %s\n", f.run)
+		}
 		if !f.keep || errors.Is(context.Cause(ctx), errInterrupted) {
 			return err
 		}

@@ -29,6 +29,8 @@ type devCluster struct {
 	starter *starter
 	nodes   []*devNode // coordinators, then workers
 	gossip  string     // of the first coordinator
+
+	workerFlags []string // further flags of each worker
 }
 
 func newDevCluster(dir string, f devFlags, talk io.Writer) (*devCluster, error) {
@@ -47,7 +49,7 @@ func (d *devCluster) start(ctx context.Context) error {
 		return err
 	}
 	for i := 2; i <= d.flags.coordinators; i++ {
-		if err := d.launch(d.coordinator(fmt.Sprintf("coordinator-%d", i), anyPort, "--join", d.gossip)); err != nil {
+		if err := d.launch(d.coordinator(fmt.Sprintf("coordinator-%d", i), anyPort, d.gossip)); err != nil {
 			return err
 		}
 	}
@@ -77,7 +79,7 @@ func (d *devCluster) startFirst(ctx context.Context) error {
 			http = defaultAddr
 		}
 	}
-	first := d.coordinator("coordinator-1", http)
+	first := d.coordinator("coordinator-1", http, "")
 	if err := d.launch(first); err != nil {
 		return err
 	}
@@ -88,15 +90,15 @@ func (d *devCluster) startFirst(ctx context.Context) error {
 	return nil
 }
 
-func (d *devCluster) coordinator(name, http string, more ...string) *devNode {
-	return newDevNode(d.dir, name, append([]string{"coordinator", "--name", name, "--data", filepath.Join(d.dir, name),
+func (d *devCluster) coordinator(name, http, join string) *devNode {
+	return newDevNode(d.dir, name, join, []string{"coordinator", "--name", name, "--data", filepath.Join(d.dir, name),
 		"--http", http, "--rpc", anyPort, "--gossip", anyPort, "--cluster", "dev",
-		"--bootstrap-expect", fmt.Sprint(d.flags.coordinators)}, more...))
+		"--bootstrap-expect", fmt.Sprint(d.flags.coordinators)})
 }
 
 func (d *devCluster) worker(name string) *devNode {
-	return newDevNode(d.dir, name, []string{"worker", "--name", name, "--data", filepath.Join(d.dir, name),
-		"--gossip", anyPort, "--join", d.gossip, "--cluster", "dev", "--drain-timeout", devDrain.String()})
+	return newDevNode(d.dir, name, d.gossip, append([]string{"worker", "--name", name, "--data", filepath.Join(d.dir, name),
+		"--gossip", anyPort, "--cluster", "dev", "--drain-timeout", devDrain.String()}, d.workerFlags...))
 }
 
 func (d *devCluster) launch(n *devNode) error {
@@ -193,7 +195,7 @@ func (d *devCluster) attend(ctx context.Context) {
 		for i, n := range d.nodes {
 			if n.ended() && !told[i] {
 				told[i] = true
-				fmt.Fprintf(d.talk, "%s has ended (%s). Start it again: %s\n", n.name, n.state(), strings.Join(n.command(d.self).Args, " "))
+				fmt.Fprintf(d.talk, "%s has ended (%s). Start it again: %s\n", n.name, n.state(), strings.Join(n.command(d.self, d.others(n)).Args, " "))
 			}
 		}
 		select {
@@ -202,6 +204,17 @@ func (d *devCluster) attend(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// others are the gossip addresses of the coordinators that still run, but for n.
+func (d *devCluster) others(n *devNode) string {
+	var list []string
+	for _, o := range d.nodes[:d.flags.coordinators] {
+		if o != n && o.addresses.Gossip != "" && !o.ended() {
+			list = append(list, o.addresses.Gossip)
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // stop ends the workers, then the coordinators, each kind at once.

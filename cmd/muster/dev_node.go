@@ -25,16 +25,24 @@ const (
 type devNode struct {
 	name, data, log string
 	args            []string
+	join            string // gossip address to join by; empty: others join it
 	addresses       addresses
 	cmd             *exec.Cmd
 	done            chan struct{} // closed when the process has ended
 }
 
-func newDevNode(dir, name string, args []string) *devNode {
-	return &devNode{name: name, data: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"), args: args, done: make(chan struct{})}
+func newDevNode(dir, name, join string, args []string) *devNode {
+	return &devNode{name: name, join: join, data: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"), args: args, done: make(chan struct{})}
 }
 
-func (n *devNode) command(self string) *exec.Cmd { return exec.Command(self, n.args...) }
+// command is how the process is started, joining by the gossip addresses in join.
+func (n *devNode) command(self, join string) *exec.Cmd {
+	args := n.args
+	if join != "" {
+		args = append(args[:len(args):len(args)], "--join", join)
+	}
+	return exec.Command(self, args...)
+}
 
 // start starts the process in a group of its own, so that Ctrl-C reaches it through us only. Settings of nodes in our
 // environment are not for it.
@@ -44,7 +52,7 @@ func (n *devNode) start(self string, by *starter) error {
 		return fmt.Errorf("start %s: %w", n.name, err)
 	}
 	defer log.Close()
-	n.cmd = n.command(self)
+	n.cmd = n.command(self, n.join)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.Env = withoutSettings(os.Environ())
 	n.cmd.SysProcAttr = childAttributes()

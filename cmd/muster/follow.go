@@ -26,9 +26,9 @@ type view interface {
 	stop()
 }
 
-// view is bars where they can be drawn, lines elsewhere.
+// view is bars where they can be drawn, lines elsewhere: also on a terminal that does not tell its size.
 func (a *app) view() view {
-	if a.terminal(a.err) {
+	if a.terminal(a.err) && columns(a.err) > 0 {
 		return newBars(a.err)
 	}
 	return &lines{w: a.err}
@@ -162,19 +162,19 @@ func (a *app) outcome(ctx context.Context, c *rest.Client, r rest.Request) error
 	if err != nil {
 		return err
 	}
-	renderFailures(a.err, r, list)
+	renderFailures(a.err, list)
+	if len(list.Jobs) > 0 && !a.leaving {
+		fmt.Fprintf(a.err, "next: muster logs %s --stderr · muster graph %s · muster retry %s\n", list.Jobs[0].ID, r.ID, r.ID)
+	}
 	return &workError{exitFailed}
 }
 
-func renderFailures(w io.Writer, r rest.Request, failed rest.Jobs) {
+func renderFailures(w io.Writer, failed rest.Jobs) {
 	for _, j := range failed.Jobs {
 		fmt.Fprintf(w, "  %s failed on attempt %d at %s: %s\n", j.Name, j.Attempt, dash(j.WorkerName), oneLine(dash(failure(j))))
 	}
 	if failed.Next != "" {
-		fmt.Fprintf(w, "  and more: muster jobs %s --state failed\n", r.ID)
-	}
-	if len(failed.Jobs) > 0 {
-		fmt.Fprintf(w, "next: muster logs %s --stderr · muster graph %s · muster retry %s\n", failed.Jobs[0].ID, r.ID, r.ID)
+		fmt.Fprintln(w, "  and more")
 	}
 }
 

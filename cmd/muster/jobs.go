@@ -212,9 +212,16 @@ func renderHistory(w io.Writer, p painter, h rest.History) {
 	lines := make([][]string, len(h.Steps))
 	for i, s := range h.Steps {
 		lines[i] = []string{fmt.Sprint(s.Index), s.Time.UTC().Format("2006-01-02T15:04:05.000Z"), p.state(s.State),
-			count(uint64(s.Attempt)), s.Worker, s.Reason, exitText(s.ExitCode), oneLine(s.Error)}
+			count(uint64(s.Attempt)), stepProgress(s), s.Worker, s.Reason, exitText(s.ExitCode), oneLine(s.Error)}
 	}
-	rows(w, []string{"INDEX", "TIME", "STATE", "ATTEMPT", "WORKER", "REASON", "EXIT", "ERROR"}, lines)
+	rows(w, []string{"INDEX", "TIME", "STATE", "ATTEMPT", "PROGRESS", "WORKER", "REASON", "EXIT", "ERROR"}, lines)
+}
+
+func stepProgress(s rest.Step) string {
+	if s.State != rest.StateRunning || s.Progress == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d%%", s.Progress)
 }
 
 func exitText(code *int32) string {

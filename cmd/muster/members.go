@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,6 +35,7 @@ func newMembers(a *app) *cobra.Command {
 }
 
 func renderCoordinators(w io.Writer, p painter, list []rest.Coordinator) {
+	list = slices.SortedStableFunc(slices.Values(list), func(a, b rest.Coordinator) int { return strings.Compare(a.Name, b.Name) })
 	lines := make([][]string, len(list))
 	for i, c := range list {
 		role, state := "follower", "alive"

@@ -70,7 +70,7 @@ func TestRendering(t *testing.T) {
 		"job_done":          func(w io.Writer) { renderJob(w, false, now, jobs[0]) },
 		"job_failed":        func(w io.Writer) { renderJob(w, false, now, jobs[1]) },
 		"job_cancelled":     func(w io.Writer) { renderJob(w, false, now, jobs[2]) },
-		"failures":          func(w io.Writer) { renderFailures(w, aRequest("failed"), rest.Jobs{Jobs: jobs[1:2]}) },
+		"failures":          func(w io.Writer) { renderFailures(w, rest.Jobs{Jobs: jobs[1:2]}) },
 		"no_rows":           func(w io.Writer) { renderRequests(w, false, now, nil) },
 		"coloured_by_state": func(w io.Writer) { renderJobs(w, true, now, jobs) },
 		"sessions": func(w io.Writer) {
@@ -80,7 +80,8 @@ func TestRendering(t *testing.T) {
 			renderHistory(w, false, rest.History{Steps: []rest.Step{
 				{Index: 9, Time: began, State: "ready"},
 				{Index: 11, Time: began.Add(1500 * time.Microsecond), State: "running", Attempt: 1, Worker: "w0000000001"},
-				{Index: 12, Time: began.Add(time.Second), State: "failed", Attempt: 1, Worker: "w0000000001", Reason: "error", ExitCode: &code, Error: "no such file"},
+				{Index: 12, Time: began.Add(time.Second / 2), State: "running", Attempt: 1, Worker: "w0000000001", Progress: 50},
+				{Index: 13, Time: began.Add(time.Second), State: "failed", Attempt: 1, Worker: "w0000000001", Reason: "error", ExitCode: &code, Error: "no such file"},
 			}})
 		},
 		"graph": func(w io.Writer) { renderGraph(w, false, aGraph()) },

@@ -47,6 +47,9 @@ func (a *app) runWorker(ctx context.Context, cfg config.Worker) error {
 	if err != nil {
 		return wrongSettings("worker", err)
 	}
+	for name, handler := range worker.Builtin() {
+		w.Handle(name, handler)
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
