@@ -41,4 +41,8 @@
 // own. Three things see to it that no child outlives its worker: the worker ends the whole group when an attempt
 // ends; the kernel kills the direct child when the worker is killed (Linux); and a guard process, if one is set with
 // WithGuard, then kills what is left. Without a guard, a worker killed by SIGKILL leaves the grandchildren behind.
+//
+// A process that leaves its group (setsid) is on its own when its attempt ends, and is killed with the worker only if
+// there is a guard, on Linux. As the first process of a container a worker needs an init above it (tini, or docker
+// run --init) to reap orphans, as any program does.
 package worker

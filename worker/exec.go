@@ -17,7 +17,8 @@ import (
 //
 //	env     MUSTER_SESSION, MUSTER_REQUEST, MUSTER_JOB (its name), MUSTER_JOB_ID, MUSTER_ATTEMPT,
 //	        MUSTER_ARRAY_INDEX (instances of an array only), MUSTER_ADDR, MUSTER_TOKEN, the four files below,
-//	        envPassed of the worker's own environment, and the job's own env
+//	        envPassed of the worker's own environment, and the job's own env (and MUSTER_WORKER_PROCESS, by which the
+//	        guard knows whose they are)
 //	input   $MUSTER_INPUT, a JSON file {"payload": …, "parents": {"name": result, …}}; a result that is not JSON is
 //	        a string, or {"base64": "…"} when it is not text
 //	output  what $MUSTER_RESULT holds at the end, at most ResultBytesMax; JSON is kept as JSON

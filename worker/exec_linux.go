@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"syscall"
@@ -26,28 +27,60 @@ func awaitExit(p *os.Process) (*os.ProcessState, error) {
 	}
 }
 
-// marked are the processes whose environment has mark=value, other than this one.
-func marked(mark, value string) (pids []int) {
-	proc, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
+// groupLives says whether somebody is left in a group. Who has ended but is not reaped yet does not count: an orphan's
+// new parent may take its time, and in a container without an init it never does.
+func groupLives(group int) bool {
+	if syscall.Kill(-group, 0) != nil {
+		return false
 	}
+	pids, err := processes()
+	if err != nil {
+		return true
+	}
+	for _, pid := range pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // gone meanwhile
+		}
+		// "pid (name) state parent group …", where the name may hold anything
+		var state rune
+		var parent, of int
+		_, err = fmt.Sscanf(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " %c %d %d", &state, &parent, &of)
+		if err == nil && of == group && state != 'Z' && state != 'X' {
+			return true
+		}
+	}
+	return false
+}
+
+func processes() (pids []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, err
+}
+
+// marked are the processes whose environment has mark=value, other than this one.
+func marked(mark, value string) (found []int) {
+	pids, _ := processes() // without /proc nobody is found
 	want := []byte(mark + "=" + value)
-	for _, e := range proc {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
+	for _, pid := range pids {
+		if pid == os.Getpid() {
 			continue
 		}
-		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if err != nil {
 			continue // gone, or not ours
 		}
 		for kv := range bytes.SplitSeq(env, []byte{0}) {
 			if bytes.Equal(kv, want) {
-				pids = append(pids, pid)
+				found = append(found, pid)
 				break
 			}
 		}
 	}
-	return pids
+	return found
 }

@@ -14,5 +14,8 @@ func groupAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tru
 // awaitExit returns when the process has ended, and reaps it: there is no portable way to leave that for later.
 func awaitExit(p *os.Process) (*os.ProcessState, error) { return p.Wait() }
 
+// groupLives says whether somebody is left in a group.
+func groupLives(group int) bool { return syscall.Kill(-group, 0) == nil }
+
 // marked finds nobody: other environments cannot be read portably.
 func marked(string, string) []int { return nil }

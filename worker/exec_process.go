@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// groupPoll is how often a stopped group is looked at until nobody is left in it, or its grace is over.
-const groupPoll = 10 * time.Millisecond
+// A stopped group is looked at, ever less often, until nobody is left in it or its grace is over.
+const (
+	groupPollMin = 5 * time.Millisecond
+	groupPollMax = 200 * time.Millisecond
+)
 
 // signalBase is added to a signal's number to make an exit code of it, as shells do.
 const signalBase = 128
@@ -171,21 +174,18 @@ func (p *process) reap(killed <-chan struct{}) processEnd {
 
 // awaitGroup waits until nobody is in the group. Its number stays taken as long as somebody is.
 func (p *process) awaitGroup(killed <-chan struct{}) {
-	tick := time.NewTicker(groupPoll)
-	defer tick.Stop()
-	for waiting := true; waiting; {
-		if syscall.Kill(-p.group, 0) != nil {
-			break
-		}
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.reaped = true
+	}()
+	for pause := groupPollMin; groupLives(p.group); pause = min(2*pause, groupPollMax) {
 		select {
-		case <-tick.C:
-		case <-killed:
-			waiting = false // SIGKILL was sent to all of it
+		case <-time.After(pause):
+		case <-killed: // SIGKILL was sent to all of it
+			return
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.reaped = true
 }
 
 // spawner starts processes from one thread that lives as long as the worker. The kernel's parent-death signal is

@@ -1,10 +1,10 @@
 package worker
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -233,9 +234,8 @@ func TestOutputHeldByWhoLeftTheGroupDoesNotHang(t *testing.T) {
 	}
 }
 
-// stopWhenBegun ends a context with a cause as soon as the job has opened the pipe.
-func stopWhenBegun(t *testing.T, held string, cause error) (ctx context.Context, said chan string) {
-	ctx, cancel := context.WithCancelCause(t.Context())
+// onWords calls do for each line that the job writes to the pipe, until nobody holds it; then it sends them all.
+func onWords(t *testing.T, held string, do func(word string)) (said chan string) {
 	said = make(chan string, 1)
 	go func() {
 		f, err := os.Open(held)
@@ -244,16 +244,15 @@ func stopWhenBegun(t *testing.T, held string, cause error) (ctx context.Context,
 			return
 		}
 		defer f.Close()
-		word := make([]byte, len("begun\n"))
-		_, _ = f.Read(word)
-		cancel(cause)
-		rest, err := io.ReadAll(f)
-		if err != nil {
-			t.Error(err)
+		var all strings.Builder
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			all.WriteString(lines.Text() + "\n")
+			do(lines.Text())
 		}
-		said <- string(word) + string(rest)
+		said <- all.String()
 	}()
-	return ctx, said
+	return said
 }
 
 func TestStop(t *testing.T) {
@@ -270,8 +269,6 @@ func TestStop(t *testing.T) {
 			"begun\ncleaned\n", outcome{failure: "worker is stopping", exit: 0, cut: true}},
 		{"who ignores SIGTERM is killed", `trap '' TERM; echo begun >&9; while :; do sleep 0.01; done`, ErrRevoked,
 			"begun\n", outcome{failure: "attempt was revoked", exit: 137, cut: true}},
-		{"a child that ignores SIGTERM is killed", `(trap '' TERM; while :; do sleep 0.01; done) & echo begun >&9; wait`, ErrRevoked,
-			"begun\n", outcome{failure: "attempt was revoked", exit: 143, cut: true}},
 		{"a child may clean up after its parent", `(trap 'sleep 0.02; echo cleaned >&9; exit' TERM; echo begun >&9; while :; do sleep 0.01; done) & exec sleep 1000`,
 			ErrRevoked, "begun\ncleaned\n", outcome{failure: "attempt was revoked", exit: 143, cut: true}},
 		{"timeout", `echo late >&2; echo begun >&9; sleep 1000`, ErrTimeout, "begun\n",
@@ -280,7 +277,11 @@ func TestStop(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			held := fifo(t)
 			x, _ := newExecutor(t, 1<<20)
-			ctx, said := stopWhenBegun(t, held, test.cause)
+			if test.want.exit != 137 {
+				x.killGrace = time.Hour // who obeys may take its time
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			said := onWords(t, held, func(string) { cancel(test.cause) })
 			w := script(`exec 9> ` + held + `; ` + test.script)
 			w.timeout = 60e9
 			got := x.run(ctx, testJob(), w)
@@ -295,19 +296,33 @@ func TestStop(t *testing.T) {
 }
 
 func TestKillDoesNotWaitForTheGrace(t *testing.T) {
-	held := fifo(t)
-	x, kill := newExecutor(t, 1<<20)
-	x.killGrace = 1 << 62
-	ctx, said := stopWhenBegun(t, held, ErrDraining)
-	go func() {
-		<-ctx.Done()
-		kill()
-	}()
-	got := x.run(ctx, testJob(), script(`exec 9> `+held+`; trap '' TERM; echo begun >&9; while :; do sleep 0.01; done`))
-	if !got.cut || got.exit != 137 {
-		t.Errorf("got %+v", got)
+	for _, test := range []struct {
+		name, script string
+		exit         int32
+	}{
+		{"of who ignores SIGTERM", `trap '' TERM; echo begun >&9; echo alone >&9; while :; do sleep 0.01; done`, 137},
+		{"of a child that does, and is left alone",
+			`(trap '' TERM; echo begun >&9; while kill -0 $$; do sleep 0.01; done; echo alone >&9; sleep 1000) & wait`, 143},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			held := fifo(t)
+			x, kill := newExecutor(t, 1<<20)
+			x.killGrace = time.Hour
+			ctx, cancel := context.WithCancelCause(t.Context())
+			said := onWords(t, held, func(word string) {
+				if cancel(ErrDraining); word == "alone" {
+					kill()
+				}
+			})
+			got := x.run(ctx, testJob(), script(`exec 9> `+held+`; `+test.script))
+			if !got.cut || got.exit != test.exit {
+				t.Errorf("got %+v", got)
+			}
+			if said := <-said; said != "begun\nalone\n" {
+				t.Errorf("said %q", said)
+			}
+		})
 	}
-	<-said
 }
 
 func TestEndedContextStartsNothing(t *testing.T) {

@@ -39,6 +39,11 @@ const (
 // came to pass. It returns after that. Signals that would end it with its worker are ignored.
 func Guard(r io.Reader) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	return watchOver(r)
+}
+
+// watchOver takes the words of a worker until r ends, and kills what is left then.
+func watchOver(r io.Reader) error {
 	groups := make(map[int]bool)
 	mark := ""
 	lines := bufio.NewScanner(r)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -59,25 +60,45 @@ func TestNothingOutlivesAKilledWorker(t *testing.T) {
 	}
 }
 
-func TestJobsSurviveTheirGuard(t *testing.T) {
+func TestLostGuardIsReplaced(t *testing.T) {
+	held := fifo(t)
 	x, _ := newExecutor(t, 1<<20, selfAs(asGuard)...)
-	got := x.run(t.Context(), testJob(), script(`true`))
-	if got.failure != "" {
-		t.Fatal(got.failure)
+	done := make(chan outcome)
+	go func() { done <- x.run(t.Context(), testJob(), script(`read go < `+held+`; echo 1 > "$MUSTER_RESULT"`)) }()
+	release, err := os.OpenFile(held, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	x.guard.mu.Lock()
-	_ = x.guard.guard.Kill()
-	x.guard.mu.Unlock()
-	for i := range 3 {
-		if got := x.run(t.Context(), testJob(), script(`sleep 0.01; echo 1 > "$MUSTER_RESULT"`)); got.failure != "" {
-			t.Errorf("run %d: %s", i, got.failure)
-		}
+	first := x.guard.current()
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
 	}
+	for x.guard.current() == first {
+		time.Sleep(time.Millisecond) // until there is another
+	}
+	job := testJob()
+	job.Attempt++
+	if got := x.run(t.Context(), job, script(`true`)); got.failure != "" {
+		t.Error("with the next guard:", got.failure)
+	}
+	if err := release.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got.failure != "" {
+		t.Error("over its guard's end:", got.failure)
+	}
+}
+
+// current is the guard process that is told what is started.
+func (g *guard) current() *os.Process {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.guard
 }
 
 func TestGuardRefusesStrangeWords(t *testing.T) {
 	for _, words := range []string{"hello\n", "0\n", "+1\n", "-1\n", "\n", "1e3\n", strings.Repeat("9", 100_000)} {
-		if err := Guard(strings.NewReader(words)); err == nil {
+		if err := watchOver(strings.NewReader(words)); err == nil {
 			t.Errorf("%.20q was taken", words)
 		}
 	}

@@ -118,7 +118,9 @@ func TestOneRefusedReportDoesNotHoldUpOthers(t *testing.T) {
 
 func TestAStaleWorkerHasOnlyStaleReports(t *testing.T) {
 	leader := &fakeLeader{}
-	leader.answer = func([]wire.JobReport) ([]wire.Code, error) { return nil, wire.Errorf(wire.CodeStale, "incarnation 1 of worker") }
+	leader.answer = func([]wire.JobReport) ([]wire.Code, error) {
+		return nil, wire.Errorf(wire.CodeStale, "incarnation 1 of worker")
+	}
 	reporting(t, leader, func(rep *reporter, answers map[uint32][]wire.Code) {
 		for i := range uint32(8) {
 			r := newRun(i)

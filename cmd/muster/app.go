@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -26,6 +27,7 @@ type app struct {
 	err     io.Writer // talk
 	env     func(string) string
 	environ func() []string
+	hurry   *atomic.Pointer[func()] // what a second signal does instead of ending the process; nil: nothing listens
 
 	addrs   []string
 	token   string

@@ -177,7 +177,7 @@ func (a *app) benchMeasure(ctx context.Context, f benchFlags, d *devCluster, c *
 			return err
 		}
 		gaps = append(gaps, gap)
-		if err := d.revive(ctx); err != nil {
+		if err := d.revive(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -201,7 +201,7 @@ func (d *devCluster) killLeader(ctx context.Context, a *app) error {
 }
 
 // revive starts killed processes again and waits until the cluster is whole.
-func (d *devCluster) revive(ctx context.Context) error {
+func (d *devCluster) revive(ctx context.Context, a *app) error {
 	for i, n := range d.nodes {
 		if !n.ended() {
 			continue
@@ -218,6 +218,7 @@ func (d *devCluster) revive(ctx context.Context) error {
 			return err
 		}
 	}
+	a.addrs = d.httpAddrs() // they have new ports
 	return d.awaitReady(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,8 @@ const rootExample = `  muster dev                             # a whole cluster 
 
 // execute runs one command line and gives its exit code.
 func execute(a app, args []string) int {
-	ctx, stop := withSignals(context.Background(), a.err)
+	a.hurry = new(atomic.Pointer[func()])
+	ctx, stop := withSignals(context.Background(), a.err, a.hurry)
 	defer stop()
 	return executeContext(ctx, a, args)
 }

@@ -6,12 +6,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
-// withSignals gives a context that SIGINT or SIGTERM ends, with errInterrupted as its cause. A second signal ends the
-// process at once. stop gives the signals back.
-func withSignals(ctx context.Context, talk io.Writer) (_ context.Context, stop func()) {
+// withSignals gives a context that SIGINT or SIGTERM ends, with errInterrupted as its cause. A second signal calls what
+// hurry holds; without that, and at a third, the process ends at once. stop gives the signals back.
+func withSignals(ctx context.Context, talk io.Writer, hurry *atomic.Pointer[func()]) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2) // the first and the second
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -20,7 +21,12 @@ func withSignals(ctx context.Context, talk io.Writer) (_ context.Context, stop f
 		defer close(done)
 		<-signals
 		cancel(errInterrupted)
-		if _, again := <-signals; again {
+		_, again := <-signals
+		if f := hurry.Load(); again && f != nil {
+			(*f)()
+			_, again = <-signals
+		}
+		if again {
 			fmt.Fprintln(talk, "stopped at once")
 			os.Exit(exitInterrupted)
 		}

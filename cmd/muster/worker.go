@@ -57,6 +57,10 @@ func (a *app) runWorker(ctx context.Context, cfg config.Worker) error {
 		return err
 	}
 	defer removeAddresses(cfg.Data)
+	if a.hurry != nil {
+		kill := w.Kill // a second signal: the jobs are ended and handed back at once
+		a.hurry.Store(&kill)
+	}
 	log.Info("worker starts", "name", cfg.Name, "data", cfg.Data, "slots", cfg.Slots, "queues", cfg.Queues, "pid", os.Getpid())
 	err = w.Run(ctx)
 	if err == nil {
