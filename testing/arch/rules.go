@@ -21,6 +21,8 @@ var Directly = map[string][]string{
 	// is the same body.
 	"rpc/api": {"cluster", "fsm", "rpc/rest", "rpc/spec", "rpc/wire", "config"},
 	"worker":  {"rpc/client", "rpc/wire", "rpc/pack", "cluster/gossip", "config"},
+	// What `muster bench` measures with: a Manager and a worker from outside.
+	"worker/load": {"worker", "rpc/client", "rpc/wire", "config"},
 }
 
 // Free are the roots of packages that compose the others: nobody but they import each other.
