@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/musterhq/muster/cluster"
 )
 
 const (
@@ -41,6 +43,9 @@ type Server struct {
 	metrics *metrics
 	submits *semaphore.Weighted // bytes of bodies
 	openAPI func() ([]byte, error)
+	self    func() cluster.Peer // this node; asked for once, when the first call has come
+
+	statusWait time.Duration // statusTimeout, but in tests
 
 	watchers atomic.Int32
 	picks    picks
@@ -51,7 +56,7 @@ type Server struct {
 
 // New makes a Server. It starts nothing.
 func New(t Tasker, cfg Config) *Server {
-	s := &Server{tasker: t, maxBody: int64(cfg.MaxBody), log: cfg.Log}
+	s := &Server{tasker: t, maxBody: int64(cfg.MaxBody), log: cfg.Log, statusWait: statusTimeout}
 	if s.maxBody <= 0 {
 		s.maxBody = maxBodyDefault
 	}
@@ -68,6 +73,7 @@ func New(t Tasker, cfg Config) *Server {
 	s.closing, s.endStream = context.WithCancel(context.Background())
 	routes := s.routes()
 	s.openAPI = sync.OnceValues(func() ([]byte, error) { return openAPIDocument(routes) })
+	s.self = sync.OnceValue(func() cluster.Peer { return t.Status().Node })
 	s.handler = s.mount(routes)
 	return s
 }

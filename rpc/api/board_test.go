@@ -190,15 +190,15 @@ func TestStopEndsWaitingCalls(t *testing.T) {
 	r := &rig{t: t, fake: fake, server: s, http: &http.Client{}}
 	t.Cleanup(r.http.CloseIdleConnections)
 	ctx, stop := context.WithCancel(t.Context())
-	l := NewConnListener(nil)
-	tcp := listener(t)
+	tcp, second := listener(t), listener(t)
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l, tcp) }()
+	go func() { ended <- s.Serve(ctx, second, tcp) }()
 	r.base = "http://" + tcp.Addr().String()
 	got := r.raw("POST", "/v1/workers", `{"name": "w"}`)
 	worker := as[rest.WorkerJoined](t, got).ID
 	answers := r.later(t.Context(), "/v1/board/pick", fmt.Sprintf(`{"worker": %q, "wait": "60s"}`, worker))
 	fake.until(t, "the order", func() bool { return fake.picks == 1 })
+	second.Close() // ends itself alone
 	events, err := r.http.Get(r.base + "/v1/events")
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,9 @@ func TestStopEndsWaitingCalls(t *testing.T) {
 
 func TestReportRepeats(t *testing.T) {
 	j := fsm.JobInfo{Worker: 1, Attempt: 2, State: fsm.Failed, Reason: fsm.ReasonError}
-	say := func(kind fsm.ReportKind, attempt uint32) fsm.JobReport { return fsm.JobReport{Kind: kind, Attempt: attempt} }
+	say := func(kind fsm.ReportKind, attempt uint32) fsm.JobReport {
+		return fsm.JobReport{Kind: kind, Attempt: attempt}
+	}
 	got := []bool{
 		repeats(j, 1, say(fsm.ReportFailed, 2)), repeats(j, 1, say(fsm.ReportFailed, 1)), repeats(j, 2, say(fsm.ReportFailed, 2)),
 		repeats(j, 1, say(fsm.ReportDone, 2)), repeats(j, 1, say(fsm.ReportStart, 2)), repeats(j, 1, say(fsm.ReportReturn, 2)),

@@ -135,49 +135,46 @@ func TestWaitRequest(t *testing.T) {
 	doomed := New(r.fake, Config{})
 	l := listener(t)
 	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
 	ended := make(chan error, 1)
 	go func() { ended <- doomed.Serve(ctx, l) }()
 
 	c := r.client(dead.Addr().String(), l.Addr().String(), r.address())
 	sub := r.submit(chain)
 	worker := r.join(1)
-	var states []string
-	killed := false
 	waitCtx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	drive := func() { // from another goroutine: the next step of the request
+	events := make(chan rest.Event, 100) // more than there will be
+	var got rest.Request
+	var err error
+	go func() {
+		defer close(events)
+		got, err = c.WaitRequest(waitCtx, sub.ID, func(e rest.Event) { events <- e })
+	}()
+	step := func() {
 		for _, j := range r.pick(`{"worker": %q}`, worker) {
 			r.report(200, j.ID, `{"worker": %q, "attempt": 1, "state": "START"}`, worker)
 			r.report(200, j.ID, `{"worker": %q, "attempt": 1, "state": "DONE"}`, worker)
 		}
 	}
-	steps := make(chan struct{}, 8)
-	driven := make(chan struct{})
-	go func() {
-		defer close(driven)
-		for range steps {
-			drive()
-		}
-	}()
-	steps <- struct{}{}
-	got, err := c.WaitRequest(waitCtx, sub.ID, func(e rest.Event) {
+	r.fake.until(t, "the watch", func() bool { return r.fake.watches > 0 })
+	step()
+	var states []string
+	for e := range events {
 		states = append(states, fmt.Sprintf("%s %s", e.JobName, e.State))
-		if e.Type == rest.EventJob && e.State == "done" {
-			if !killed {
-				killed = true
-				kill()
-				<-ended
-			}
-			steps <- struct{}{}
+		if e.Type != rest.EventJob || e.State != "done" {
+			continue
 		}
-	})
-	close(steps)
-	<-driven
-	kill()
+		if e.JobName == "a" {
+			kill()
+			<-ended
+		}
+		step()
+	}
 	if err != nil || got.State != "done" {
 		t.Fatalf("%+v %v", got, err)
 	}
-	for _, want := range []string{"b running", "b done", "c done", " done"} {
+	for _, want := range []string{"a done", "b running", "b done", "c done", " done"} {
 		if n := len(slices.DeleteFunc(slices.Clone(states), func(s string) bool { return s != want })); n != 1 {
 			t.Errorf("%q was seen %d times in %q", want, n, states)
 		}

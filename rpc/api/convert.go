@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -333,13 +334,21 @@ func nodeOf(i fsm.JobInfo, n names) rest.Node {
 	}
 }
 
-func workerOf(i fsm.WorkerInfo) rest.Worker {
+// beats tells when workers were last heard.
+type beats interface {
+	LastBeat(w fsm.WorkerID) (time.Time, bool)
+}
+
+func workerOf(i fsm.WorkerInfo, b beats) rest.Worker {
 	w := rest.Worker{
 		ID: i.ID.String(), Name: i.Name, Queues: i.Queues, Labels: mapOf(i.Labels), Slots: i.Slots, Used: i.Used,
 		Running: i.Running, State: workerState(i), Joined: i.Joined,
 	}
 	if w.Labels == nil {
 		w.Labels = map[string]string{}
+	}
+	if at, ok := b.LastBeat(i.ID); ok {
+		w.LastBeat = at.UTC()
 	}
 	return w
 }
@@ -430,9 +439,12 @@ func eventOf(e fsm.Event, v *fsm.View) rest.Event {
 func coordinatorOf(s cluster.Server) rest.Coordinator {
 	return rest.Coordinator{
 		ID: s.ID, Name: s.Name, RPC: s.RPC, HTTP: s.HTTP, Voter: s.Voter, Leader: s.Leader, Alive: s.Alive,
-		LastContact: rest.Duration(s.LastContact), Applied: s.Applied,
+		LastContact: sinceContact(s.LastContact), Applied: s.Applied,
 	}
 }
+
+// sinceContact leaves out what is negative: never.
+func sinceContact(d time.Duration) rest.Duration { return rest.Duration(max(d, 0)) }
 
 func leaderOf(p cluster.Peer) *rest.Leader {
 	return &rest.Leader{ID: p.ID, Name: p.Name, Address: p.RPC, HTTP: p.HTTP, Term: p.Term}
@@ -440,8 +452,8 @@ func leaderOf(p cluster.Peer) *rest.Leader {
 
 func raftOf(s cluster.Status) rest.RaftStatus {
 	return rest.RaftStatus{
-		State: s.RaftState, Term: s.Term, Applied: s.Applied, Committed: s.Committed, Last: s.LastLog,
-		Hash: hashText(s.StateHash), HashIndex: s.HashIndex, LastContact: rest.Duration(s.LastContact),
+		State: strings.ToLower(s.RaftState), Term: s.Term, Applied: s.Applied, Committed: s.Committed, Last: s.LastLog,
+		Hash: hashText(s.StateHash), HashIndex: s.HashIndex, LastContact: sinceContact(s.LastContact),
 	}
 }
 

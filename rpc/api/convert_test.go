@@ -54,7 +54,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 				return s
 			}},
 		{name: "worker", from: filled[fsm.WorkerInfo],
-			to:     func(v any) any { return workerOf(*v.(*fsm.WorkerInfo)) },
+			to:     func(v any) any { return workerOf(*v.(*fsm.WorkerInfo), newFake()) },
 			unseen: []string{"Incarnation", "Draining"}}, // lost says more than draining
 		{name: "coordinator", from: filled[cluster.Server],
 			to: func(v any) any { return coordinatorOf(*v.(*cluster.Server)) }},

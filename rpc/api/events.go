@@ -157,8 +157,7 @@ func (e *eventStream) run(ctx context.Context) {
 	}
 }
 
-// give writes what is wanted of a batch. The id comes with the last event of an entry only: whoever breaks off within
-// an entry gets all of it again.
+// give writes what is wanted of a batch, as one piece if it can: a watcher that resumes after an id has seen all of it.
 func (e *eventStream) give(ctx context.Context, batch []fsm.Event) error {
 	if len(batch) == 0 {
 		return nil
@@ -177,9 +176,8 @@ func (e *eventStream) give(ctx context.Context, batch []fsm.Event) error {
 	if err != nil {
 		return err
 	}
-	for i, event := range wanted {
-		last := i == len(wanted)-1 || wanted[i+1].Index != event.Index
-		if err := e.event(eventOf(event, v), last); err != nil {
+	for _, event := range wanted {
+		if err := e.event(eventOf(event, v)); err != nil {
 			return err
 		}
 	}
@@ -187,12 +185,9 @@ func (e *eventStream) give(ctx context.Context, batch []fsm.Event) error {
 }
 
 // event adds an event to what is sent next.
-func (e *eventStream) event(doc rest.Event, last bool) error {
-	if last {
-		e.told = doc.Index
-		fmt.Fprintf(&e.out, "id: %d\n", doc.Index)
-	}
-	fmt.Fprintf(&e.out, "event: %s\ndata: ", doc.Type)
+func (e *eventStream) event(doc rest.Event) error {
+	e.told = doc.Index
+	fmt.Fprintf(&e.out, "id: %d\nevent: %s\ndata: ", doc.Index, doc.Type)
 	if err := json.NewEncoder(&e.out).Encode(doc); err != nil { // ends the line
 		return err
 	}
@@ -221,7 +216,7 @@ func (e *eventStream) reset(ctx context.Context) error {
 		return err
 	}
 	e.seen = max(e.seen, v.Index())
-	if err := e.event(rest.Event{Type: rest.EventReset, Index: e.seen, Time: v.Time()}, true); err != nil {
+	if err := e.event(rest.Event{Type: rest.EventReset, Index: e.seen, Time: v.Time()}); err != nil {
 		return err
 	}
 	return e.flush()

@@ -31,6 +31,7 @@ type fakeTasker struct {
 	moved    []string
 	ttl      time.Duration
 	picks    int // orders for jobs
+	watches  int
 }
 
 func newFake() *fakeTasker {
@@ -169,6 +170,8 @@ func (f *fakeTasker) Beat(w fsm.WorkerID, _ uint32, held []fsm.Grant) (a cluster
 	return a, nil
 }
 
+func (f *fakeTasker) LastBeat(fsm.WorkerID) (time.Time, bool) { return time.Unix(5, 0), true }
+
 func (f *fakeTasker) TTL() time.Duration { return f.ttl }
 
 func (f *fakeTasker) WorkerLog(_ context.Context, job fsm.JobID, attempt uint32, stream uint8, offset int64, max int) ([]byte, bool, error) {
@@ -187,7 +190,10 @@ func logKey(job fsm.JobID, attempt uint32, stream uint8) string {
 	return fmt.Sprintf("%s/%d/%d", job, attempt, stream)
 }
 
-func (f *fakeTasker) Watch(from uint64) Watcher { return &fakeWatcher{f: f, after: from} }
+func (f *fakeTasker) Watch(from uint64) Watcher {
+	f.set(func() { f.watches++ })
+	return &fakeWatcher{f: f, after: from}
+}
 
 func (f *fakeTasker) Servers() []cluster.Server { return f.servers }
 

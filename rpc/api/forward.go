@@ -38,7 +38,7 @@ func (s *Server) newProxy() (*httputil.ReverseProxy, *http.Client) {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: p.In.Context().Value(target{}).(string)})
 			p.SetXForwarded()
-			p.Out.Header.Set(headerForwarded, s.tasker.Status().Node.ID)
+			p.Out.Header.Set(headerForwarded, s.self().ID)
 		},
 		ModifyResponse: func(r *http.Response) error {
 			// This node has set its own.
@@ -69,8 +69,8 @@ func (s *Server) forwardTo(r *http.Request) (cluster.Peer, error) {
 	case !ok || peer.HTTP == "":
 		return peer, cluster.ErrNoLeader
 	case r.Header.Get(headerForwarded) != "":
-		return peer, s.noLeader("this coordinator (%s) was taken for the leader and is not: the leader has just changed", s.tasker.Status().Node.Name)
-	case peer.ID == s.tasker.Status().Node.ID:
+		return peer, s.noLeader("this coordinator (%s) was taken for the leader and is not: the leader has just changed", s.self().Name)
+	case peer.ID == s.self().ID:
 		return peer, s.noLeader("this coordinator (%s) has been elected and is not ready yet", peer.Name)
 	}
 	return peer, nil

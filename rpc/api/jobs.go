@@ -183,30 +183,16 @@ func job(v *fsm.View, r *http.Request) (fsm.JobInfo, error) {
 }
 
 func (s *Server) getJob(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.view(w, r)
-	if err != nil {
-		return err
-	}
-	info, err := job(v, r)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, jobOf(info, v))
+	return describe(s, w, r, job, func(v *fsm.View, j fsm.JobInfo) any { return jobOf(j, v) })
 }
 
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.view(w, r)
-	if err != nil {
-		return err
-	}
-	info, err := job(v, r)
-	if err != nil {
-		return err
-	}
-	steps := v.History(info.ID)
-	doc := rest.History{Job: info.ID.String(), Name: info.Name, Steps: make([]rest.Step, len(steps))}
-	for i, step := range steps {
-		doc.Steps[i] = stepOf(step)
-	}
-	return answer(w, http.StatusOK, doc)
+	return describe(s, w, r, job, func(v *fsm.View, j fsm.JobInfo) any {
+		steps := v.History(j.ID)
+		doc := rest.History{Job: j.ID.String(), Name: j.Name, Steps: make([]rest.Step, len(steps))}
+		for i, step := range steps {
+			doc.Steps[i] = stepOf(step)
+		}
+		return doc
+	})
 }

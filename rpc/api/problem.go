@@ -30,6 +30,10 @@ var refusalCode = map[fsm.Code]string{
 	fsm.CodeStale: rest.CodeStale, fsm.CodeLimit: rest.CodeLimit,
 }
 
+// electionRetry is when to ask again for a leader: an election takes less than a second. (The header Retry-After has
+// whole seconds only; muster's own client reads the body.)
+const electionRetry = 250 * time.Millisecond
+
 // problem makes an error answer.
 func problem(code, format string, args ...any) *rest.Problem {
 	status := statusOf[code]
@@ -67,7 +71,7 @@ func (s *Server) problemOf(err error) *rest.Problem {
 	case errors.Is(err, cluster.ErrNoLeader):
 		return s.noLeader("no leader is known: a majority of the coordinators must be up and reach each other; see /v1/status")
 	case errors.As(err, &notLeader):
-		return s.noLeader("this coordinator (%s) is no longer the leader", s.tasker.Status().Node.Name)
+		return s.noLeader("this coordinator (%s) is no longer the leader", s.self().Name)
 	case errors.Is(err, cluster.ErrBadServer):
 		return problem(rest.CodeNotFound, "%v; GET /v1/operator/raft lists them", err)
 	case errors.Is(err, errTimedOut):
@@ -110,13 +114,14 @@ func specProblem(e *spec.Error) *rest.Problem {
 
 // noLeader is a problem that goes away with the next election.
 func (s *Server) noLeader(format string, args ...any) *rest.Problem {
-	p := s.later(problem(rest.CodeNoLeader, format, args...))
+	p := problem(rest.CodeNoLeader, format, args...)
+	p.RetryAfter = rest.Duration(min(s.tasker.RetryAfter(), electionRetry))
 	p.Leader = s.leader()
 	return p
 }
 
 func (s *Server) later(p *rest.Problem) *rest.Problem {
-	p.RetryAfter = rest.Duration(max(s.tasker.RetryAfter(), 50*time.Millisecond))
+	p.RetryAfter = rest.Duration(s.tasker.RetryAfter())
 	return p
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/fsm"
@@ -27,16 +28,37 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) (*fsm.View, error)
 		return nil, err
 	}
 	if c == cluster.Stale {
-		w.Header().Set(rest.HeaderAge, rest.Duration(age).String())
+		w.Header().Set(rest.HeaderAge, ageText(age))
 	}
 	w.Header().Set(rest.HeaderIndex, strconv.FormatUint(v.Index(), 10))
 	return v, nil
+}
+
+// ageText is the age of a stale read; negative is of a node that never heard a leader.
+func ageText(age time.Duration) string {
+	if age < 0 {
+		return "unknown"
+	}
+	return age.Round(time.Millisecond).String()
 }
 
 // local gives the state as this node has it.
 func (s *Server) local(ctx context.Context) (*fsm.View, error) {
 	v, _, err := s.tasker.Read(ctx, cluster.Stale)
 	return v, err
+}
+
+// describe answers with the document of one thing that the path names.
+func describe[T any](s *Server, w http.ResponseWriter, r *http.Request, find func(*fsm.View, *http.Request) (T, error), doc func(*fsm.View, T) any) error {
+	v, err := s.view(w, r)
+	if err != nil {
+		return err
+	}
+	found, err := find(v, r)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, doc(v, found))
 }
 
 // propose has a command replicated and gives its answer, and the state after it.

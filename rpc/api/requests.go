@@ -152,15 +152,7 @@ func request(v *fsm.View, r *http.Request) (fsm.RequestInfo, error) {
 }
 
 func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.view(w, r)
-	if err != nil {
-		return err
-	}
-	info, err := request(v, r)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, requestOf(info))
+	return describe(s, w, r, request, func(_ *fsm.View, info fsm.RequestInfo) any { return requestOf(info) })
 }
 
 func (s *Server) cancelRequest(w http.ResponseWriter, r *http.Request) error {

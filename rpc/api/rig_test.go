@@ -42,6 +42,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	fake := newFake()
 	s := New(fake, Config{MaxBody: 1 << 20, Registry: prometheus.NewRegistry()})
+	s.statusWait = patience
 	doc, err := openAPI(s.routes())
 	if err != nil {
 		t.Fatal(err)

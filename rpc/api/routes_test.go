@@ -308,10 +308,10 @@ func TestPaging(t *testing.T) {
 		"/v1/requests/" + first.ID + "/jobs?limit=250":             600,
 		"/v1/requests/" + first.ID + "/jobs?limit=250&state=ready": 600,
 		"/v1/requests/" + first.ID + "/jobs?limit=250&state=done":  0,
-		"/v1/jobs?limit=301":                                       603,
-		"/v1/jobs?limit=3":                                         603,
-		"/v1/jobs?limit=100&state=waiting":                         2,
-		"/v1/jobs?limit=599&request=" + first.ID:                   600,
+		"/v1/jobs?limit=301":                     603,
+		"/v1/jobs?limit=3":                       603,
+		"/v1/jobs?limit=100&state=waiting":       2,
+		"/v1/jobs?limit=599&request=" + first.ID: 600,
 	} {
 		seen, after := map[string]bool{}, ""
 		var order []string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -38,23 +37,34 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, l := range listeners {
 		go func() { ended <- srv.Serve(l) }()
 	}
-	var err error
-	running := len(listeners)
-	select {
-	case <-ctx.Done():
-	case err = <-ended:
-		running--
-	}
+	running, err := s.untilDone(ctx, ended, len(listeners))
 	s.endStream()
 	s.shutdown(srv)
 	for range running {
 		<-ended
 	}
 	s.proxy.Transport.(*http.Transport).CloseIdleConnections()
-	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+	if err != nil {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil
+}
+
+// untilDone returns when ctx ends, when a listener fails, or when none is left: the node closes them when it stops.
+func (s *Server) untilDone(ctx context.Context, ended <-chan error, running int) (int, error) {
+	for running > 0 {
+		select {
+		case <-ctx.Done():
+			return running, nil
+		case err := <-ended:
+			running--
+			if !errors.Is(err, net.ErrClosed) {
+				return running, err
+			}
+		}
+	}
+	<-ctx.Done()
+	return 0, nil
 }
 
 func (s *Server) shutdown(srv *http.Server) {
@@ -69,44 +79,3 @@ func (s *Server) shutdown(srv *http.Server) {
 // unhurried lets a call take as long as it likes once its body was read. Otherwise the server's read deadline would
 // end it: it cannot tell a silent peer from one that has gone.
 func unhurried(w http.ResponseWriter) { http.NewResponseController(w).SetReadDeadline(time.Time{}) }
-
-// ConnListener is a net.Listener of connections that somebody else has accepted: the RPC port, which speaks HTTP too.
-type ConnListener struct {
-	addr  net.Addr
-	conns chan net.Conn // unbuffered: who hands over a connection waits until it is taken
-	once  sync.Once
-	done  chan struct{}
-}
-
-// NewConnListener makes a listener that says it listens on addr.
-func NewConnListener(addr net.Addr) *ConnListener {
-	return &ConnListener{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-// Hand hands over a connection. It blocks until it is taken, and closes it when the listener is closed.
-func (l *ConnListener) Hand(c net.Conn) {
-	select {
-	case l.conns <- c:
-	case <-l.done:
-		c.Close()
-	}
-}
-
-// Accept waits for the next connection. It returns net.ErrClosed after Close.
-func (l *ConnListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends Accept and Hand.
-func (l *ConnListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-// Addr is what NewConnListener was given.
-func (l *ConnListener) Addr() net.Addr { return l.addr }

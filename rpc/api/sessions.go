@@ -71,15 +71,8 @@ func session(v *fsm.View, idOrName string) (fsm.SessionInfo, error) {
 }
 
 func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.view(w, r)
-	if err != nil {
-		return err
-	}
-	info, err := session(v, r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, sessionOf(info))
+	find := func(v *fsm.View, r *http.Request) (fsm.SessionInfo, error) { return session(v, r.PathValue("id")) }
+	return describe(s, w, r, find, func(_ *fsm.View, info fsm.SessionInfo) any { return sessionOf(info) })
 }
 
 func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {

@@ -29,7 +29,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), s.statusWait)
 	defer cancel()
 	st := s.tasker.Status()
 	var doc rest.Status
@@ -60,10 +60,10 @@ func (s *Server) ownStatus(ctx context.Context, st cluster.Status, c cluster.Con
 		return rest.Status{}, err
 	}
 	doc := rest.Status{
-		Cluster: st.Cluster, Node: st.Node.ID, NodeName: st.Node.Name, Version: st.Version, Raft: raftOf(st),
-		Coordinators: s.coordinators(), Workers: workersOf(v.Workers()), Jobs: countsOf(v.Counts()),
+		Cluster: st.Cluster, ClusterID: st.ClusterID, Node: st.Node.ID, NodeName: st.Node.Name, Version: st.Version, Raft: raftOf(st),
+		Coordinators: s.coordinators(), Workers: s.workers(v.Workers()), Jobs: countsOf(v.Counts()),
 		Health: rest.Healthy, Tolerates: st.Tolerates, Problem: st.Problem, Fresh: c == cluster.Linearizable,
-		Started: st.Started.UTC(),
+		Started: st.Started.UTC(), QueueBytes: st.QueueBytes, DiskFree: st.DiskFree,
 	}
 	if st.HasLeader {
 		doc.Leader = leaderOf(st.Leader)
@@ -100,7 +100,8 @@ func (s *Server) leadersStatus(ctx context.Context, r *http.Request, st cluster.
 	if doc.Leader == nil || doc.Leader.ID != doc.Node {
 		return rest.Status{}, s.noLeader("%s was taken for the leader and is not", peer.HTTP)
 	}
-	doc.Node, doc.NodeName, doc.Version, doc.Raft, doc.Started = st.Node.ID, st.Node.Name, st.Version, raftOf(st), st.Started.UTC()
+	doc.Node, doc.NodeName, doc.Version = st.Node.ID, st.Node.Name, st.Version
+	doc.Raft, doc.Started, doc.DiskFree = raftOf(st), st.Started.UTC(), st.DiskFree
 	return doc, nil
 }
 
@@ -113,10 +114,10 @@ func (s *Server) coordinators() []rest.Coordinator {
 	return list
 }
 
-func workersOf(infos []fsm.WorkerInfo) []rest.Worker {
+func (s *Server) workers(infos []fsm.WorkerInfo) []rest.Worker {
 	list := make([]rest.Worker, len(infos))
 	for i, w := range infos {
-		list[i] = workerOf(w)
+		list[i] = workerOf(w, s.tasker)
 	}
 	return list
 }

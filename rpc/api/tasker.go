@@ -18,6 +18,7 @@ type Tasker interface {
 	RetryAfter() time.Duration
 	Progress(items []fsm.ProgressItem) error
 	Beat(w fsm.WorkerID, incarnation uint32, held []fsm.Grant) (cluster.BeatAnswer, error)
+	LastBeat(w fsm.WorkerID) (time.Time, bool)
 	TTL() time.Duration
 	WorkerLog(ctx context.Context, job fsm.JobID, attempt uint32, stream uint8, offset int64, max int) ([]byte, bool, error)
 	Watch(from uint64) Watcher

@@ -33,7 +33,7 @@ func (s *Server) listWorkers(w http.ResponseWriter, r *http.Request) error {
 		infos = infos[:limit]
 		doc.Next = infos[limit-1].ID.String()
 	}
-	doc.Workers = workersOf(infos)
+	doc.Workers = s.workers(infos)
 	return answer(w, http.StatusOK, doc)
 }
 
@@ -114,5 +114,5 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request, undo bool) error 
 	if info, err = worker(v, info.ID.String()); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, workerOf(info))
+	return answer(w, http.StatusOK, workerOf(info, s.tasker))
 }

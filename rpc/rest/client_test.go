@@ -229,22 +229,19 @@ func sends(lines string) http.HandlerFunc {
 	}
 }
 
-func event(index int, name string, last bool) string {
-	id := ""
-	if last {
-		id = fmt.Sprintf("id: %d\n", index)
-	}
-	return fmt.Sprintf("%sevent: job\ndata: {\"type\": \"job\", \"index\": %d, \"job_name\": %q}\n\n", id, index, name)
+func event(index int, name string) string {
+	return fmt.Sprintf("id: %d\nevent: job\ndata: {\"type\": \"job\", \"index\": %d, \"job_name\": %q}\n\n", index, index, name)
 }
 
 // TestWatchResumes breaks a stream off within an entry of the log: nothing is lost, nothing comes twice.
 func TestWatchResumes(t *testing.T) {
 	s := &script{steps: []http.HandlerFunc{
-		sends(": hello\nretry: 1\nid: 6\n\n" + event(7, "a", true) + event(9, "b", false) + event(9, "c", false)),
-		sends("id: 7\n\n" + event(9, "b", false)), // broken off again, earlier
+		sends(": hello\nretry: 1\nid: 6\n\n" + event(7, "a") + event(9, "b") + event(9, "c")),
+		sends("id: 8\n\n" + event(9, "b")), // broken off again, earlier
 		sends(""),
-		sends("id: 7\n\n" + event(9, "b", false) + event(9, "c", false) + event(9, "d", true) + ": alive\n\n" + event(12, "e", true)),
-		sends("id: 12\n\n" + "id: 20\nevent: reset\ndata: {\"type\": \"reset\", \"index\": 20}\n\n" + event(21, "f", true)),
+		sends("id: 8\n\n" + event(9, "b") + event(9, "c") + event(9, "d") + ": alive\n\n" + event(12, "e")),
+		sends("id: 11\n\n" + event(12, "e") + "id: 15\n: alive\n\n"), // nothing for this watcher up to 15
+		sends("id: 15\n\n" + "id: 20\nevent: reset\ndata: {\"type\": \"reset\", \"index\": 20}\n\n" + event(21, "f")),
 		refuses(400, CodeInvalid),
 	}}
 	c := scripted(t, s)
@@ -263,13 +260,13 @@ func TestWatchResumes(t *testing.T) {
 	for _, call := range s.seen() {
 		ids = append(ids, strings.TrimSpace(strings.TrimPrefix(call, "GET /v1/events?request=r1")))
 	}
-	if want := []string{"", "7", "7", "7", "12", "21"}; !slices.Equal(ids, want) {
+	if want := []string{"", "8", "8", "8", "11", "15", "20"}; !slices.Equal(ids, want) {
 		t.Errorf("resumed from %q, want %q", ids, want)
 	}
 }
 
 func TestWatchEndsWithItsReader(t *testing.T) {
-	c := scripted(t, &script{steps: []http.HandlerFunc{sends(event(1, "a", true) + event(2, "b", true))}})
+	c := scripted(t, &script{steps: []http.HandlerFunc{sends(event(1, "a") + event(2, "b"))}})
 	n := 0
 	for range c.Watch(limited(t), WatchQuery{}) {
 		n++

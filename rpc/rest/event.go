@@ -12,8 +12,9 @@ const (
 	EventReset = "reset"
 )
 
-// Event is one thing that happened. Its index is that of the log entry; all events of one entry follow each other,
-// and only the last of them moves the stream's Last-Event-ID, so that a resumed stream never leaves one out.
+// Event is one thing that happened. Its index is that of the log entry, and its id on the stream; all events of one
+// entry follow each other. A stream resumes after an index; whoever may have lost its connection within an entry resumes
+// before it, as [Client.Watch] does.
 type Event struct {
 	Type        string    `json:"type"` // job, progress, request, worker or reset
 	Index       uint64    `json:"index"`

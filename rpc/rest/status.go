@@ -8,12 +8,13 @@ const (
 	Unhealthy = "unhealthy"
 )
 
-// Status describes the cluster as the coordinator that was asked sees it: GET /v1/status. Node, NodeName, Version and
-// Raft are of that coordinator; the rest is the leader's word when Fresh, else its own last knowledge.
+// Status describes the cluster as the coordinator that was asked sees it: GET /v1/status. Node, NodeName, Version,
+// Raft, Started and DiskFree are of that coordinator; the rest is the leader's word when Fresh, else its own last knowledge.
 type Status struct {
 	Cluster      string        `json:"cluster"`
-	Node         string        `json:"node"`      // id of the coordinator that answered
-	NodeName     string        `json:"node_name"` // its name
+	ClusterID    string        `json:"cluster_id,omitempty"` // made when it was formed
+	Node         string        `json:"node"`                 // id of the coordinator that answered
+	NodeName     string        `json:"node_name"`            // its name
 	Version      string        `json:"version"`
 	Leader       *Leader       `json:"leader"` // null while none is known
 	Raft         RaftStatus    `json:"raft"`
@@ -25,6 +26,8 @@ type Status struct {
 	Problem      string        `json:"problem,omitempty"` // what is wrong, for people
 	Fresh        bool          `json:"fresh"`             // read through the leader; false: may be old
 	Started      time.Time     `json:"started,omitzero"`
+	QueueBytes   int64         `json:"queue_bytes"`     // on the leader: waiting to be committed
+	DiskFree     uint64        `json:"disk_free_bytes"` // of the data directory
 }
 
 // Leader names the leading coordinator.
@@ -45,7 +48,7 @@ type RaftStatus struct {
 	Last        uint64   `json:"last"`                  // index of the last entry in its log
 	Hash        string   `json:"hash"`                  // of the state at HashIndex, in hexadecimal: equal on every coordinator
 	HashIndex   uint64   `json:"hash_index"`            //
-	LastContact Duration `json:"last_contact,omitzero"` // since the leader was heard
+	LastContact Duration `json:"last_contact,omitzero"` // since the leader was heard; absent: is the leader, or never
 }
 
 // Coordinator is one member of the Raft configuration.
@@ -57,8 +60,8 @@ type Coordinator struct {
 	Voter       bool     `json:"voter"`
 	Leader      bool     `json:"leader"`
 	Alive       bool     `json:"alive"`
-	LastContact Duration `json:"last_contact,omitzero"`
-	Applied     uint64   `json:"applied,omitempty"` // absent when not known
+	LastContact Duration `json:"last_contact,omitzero"` // since it answered; absent: never, or it is the one asked
+	Applied     uint64   `json:"applied,omitempty"`     // absent when not known
 }
 
 // Counts is a number of jobs for each state.

@@ -57,15 +57,15 @@ func (c *Client) Watch(ctx context.Context, q WatchQuery) iter.Seq2[Event, error
 // errEnough ends a watch: whoever reads it wants no more.
 var errEnough = errors.New("enough")
 
-// watch is where a stream stands.
+// watch is where a stream stands. A connection may break within the events of one entry of the log, which share an
+// index. So it resumes before the last entry that it saw, and passes over what it has given of that one: its events come
+// in the same order whichever coordinator sends them.
 type watch struct {
 	query WatchQuery
-	from  uint64 // the last event id
-	// The entry of log that was cut off within, and how many of its events were given: a resumed stream starts with
-	// that entry's first event again, in the same order whichever coordinator sends it.
-	partial uint64
-	given   int
-	skip    int
+	from  uint64 // every event up to this index was given
+	index uint64 // of the entry after from that was begun
+	given int    // of its events
+	skip  int    // of those, how many still come again
 }
 
 func (w *watch) call() call {
@@ -88,7 +88,7 @@ func (w *watch) read(body io.Reader, give func(Event) bool) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 0, 4<<10), eventLineMax)
 	var data []byte
-	id := w.from
+	var id uint64
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
@@ -112,35 +112,37 @@ func (w *watch) read(body io.Reader, give func(Event) bool) error {
 	return lines.Err()
 }
 
+// dispatch takes an event, or without data the word that there is nothing else up to the id.
 func (w *watch) dispatch(id uint64, data []byte, give func(Event) bool) error {
-	var e Event
-	if len(data) > 0 {
-		if err := json.Unmarshal(data, &e); err != nil {
-			return fmt.Errorf("event after index %d: %w", w.from, err)
+	if len(data) == 0 {
+		if id >= w.index && id > w.from {
+			w.complete(id)
 		}
+		return nil
 	}
-	again := w.skip > 0 && e.Type != "" && e.Index == w.partial
-	if again {
+	var e Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return fmt.Errorf("event after index %d: %w", w.from, err)
+	}
+	switch {
+	case e.Type == EventReset:
+		w.complete(e.Index)
+	case e.Index != w.index:
+		w.complete(e.Index - 1)
+		w.index, w.given = e.Index, 1
+	case w.skip > 0:
 		w.skip--
+		return nil
+	default:
+		w.given++
 	}
-	if e.Type != "" && !again && !give(e) {
+	if !give(e) {
 		return errEnough
 	}
-	w.advance(id, e, again)
 	return nil
 }
 
-func (w *watch) advance(id uint64, e Event, again bool) {
-	switch {
-	case id != w.from: // the entry is complete
-		*w = watch{query: w.query, from: id}
-	case e.Type == "" || again:
-	case e.Index == w.partial:
-		w.given++
-	default:
-		w.partial, w.given, w.skip = e.Index, 1, 0
-	}
-}
+func (w *watch) complete(index uint64) { *w = watch{query: w.query, from: index} }
 
 // WaitRequest waits until a request has ended and gives it as it is then. Between, each event of it is handed to
 // onEvent (unless it is nil), an [EventReset] when some were left out.

@@ -20,6 +20,8 @@ type Worker struct {
 	Running uint32            `json:"running"` // jobs it holds
 	State   string            `json:"state"`   // alive, lost or draining
 	Joined  time.Time         `json:"joined"`
+	// LastBeat is when it was last heard; absent when this leader has not heard it yet, or another node is asked.
+	LastBeat time.Time `json:"last_beat,omitzero"`
 }
 
 // Workers lists the workers.
