@@ -53,9 +53,9 @@ func (l *Link) Joined() (wire.Joined, bool) {
 	return s.joined, true
 }
 
-// Report hands in reports (at most wire.ReportsMax), and returns a code for each: CodeOK, CodeStale when it is not, or
-// no longer, the worker's attempt, CodeNotFound. It tries again over leader changes until ctx ends: a report is
-// idempotent. Reports take effect in the order of the calls, if each call is made after the last has returned.
+// Report hands in reports (at most wire.ReportsMax, and together well below wire.FrameBytesMax), and returns a code for
+// each: see wire.Reported. It tries again over leader changes until ctx ends: a report is idempotent. Reports take
+// effect in the order of the calls, if each call is made after the last has returned.
 func (l *Link) Report(ctx context.Context, reports []wire.JobReport) ([]wire.Code, error) {
 	var answer wire.Reported
 	err := l.do(ctx, wire.MethodReport, func(j wire.Joined) wire.Message {

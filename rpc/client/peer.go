@@ -120,6 +120,10 @@ func (p *peer) Push(_ *duplex.Conn, method wire.Method, body *pack.Reader) error
 func (p *peer) leads(l wire.Leader) {
 	p.mu.Lock()
 	was := p.leader
+	if was == l {
+		p.mu.Unlock()
+		return
+	}
 	p.leader = l
 	close(p.changed)
 	p.changed = make(chan struct{})

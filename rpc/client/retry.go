@@ -83,6 +83,9 @@ func settle(ctx context.Context, method wire.Method, err error) error {
 	if errors.Is(err, duplex.ErrBroken) && ctx.Err() == nil {
 		return &wire.Error{Code: wire.CodeUnknownOutcome, Detail: fmt.Sprintf("%s: %v", method, err)}
 	}
+	if errors.Is(err, wire.ErrDeadline) {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // the peer's clock was the faster one
+	}
 	if errors.As(err, &refusal) && ctx.Err() == nil {
 		return err // it says all there is to say
 	}

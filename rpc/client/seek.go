@@ -136,15 +136,20 @@ func (s *seeker) ask(ctx context.Context, addr string) {
 func (s *seeker) probe(ctx context.Context, addr string) {
 	stream, welcome, err := s.client.greet(ctx, addr)
 	if err != nil {
+		s.client.log.Debug("coordinator not reached", "address", addr, "error", err)
 		s.tell(ctx, sighting{addr: addr, err: err})
 		return
 	}
 	p := s.client.newPeer(addr, stream, welcome, s.worker)
-	s.running.Go(func() { _ = p.conn.Run(s.life) }) // why it ended is told by Err
-	for {
+	s.running.Go(func() {
+		s.client.log.Debug("connection ended", "address", addr, "error", p.conn.Run(s.life))
+	})
+	for known := false; ; known = true {
 		leader, changed := p.sight()
 		if !s.tell(ctx, sighting{addr: addr, peer: p, leader: leader}) {
-			p.retire(errNotWanted)
+			if !known { // else it is seek that knows whether p is the one
+				p.retire(errNotWanted)
+			}
 			return
 		}
 		select {

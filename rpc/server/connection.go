@@ -29,9 +29,8 @@ type connection struct {
 
 // run serves the connection until it ends.
 func (c *connection) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c.ctx = ctx
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx)) // as duplex does it for its works
 	err := c.conn.Run(ctx)
 	cancel()
 	c.reports.wait()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -256,8 +257,30 @@ func completeSpec(s *Spec) *SpecError {
 	if s.Env, err = sortPairs("env", s.Env); err != nil {
 		return err
 	}
-	s.Labels, err = sortPairs("labels", s.Labels)
-	return err
+	if s.Labels, err = sortPairs("labels", s.Labels); err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(s.Env, func(p Pair) bool { return strings.ContainsAny(p.Key, "=\x00") || strings.Contains(p.Value, "\x00") }); i >= 0 {
+		return bad("env", "%.40q cannot be set: no NUL may be in it, nor = in its name", s.Env[i].Key)
+	}
+	if n := specBytes(s); n > SpecBytesMax {
+		return bad("command", "with its arguments, env and labels it has %d bytes, at most %d are allowed", n, SpecBytesMax)
+	}
+	return nil
+}
+
+// specBytes is how much text a spec has.
+func specBytes(s *Spec) int {
+	n := len(s.Dir)
+	for _, a := range s.Args {
+		n += len(a)
+	}
+	for _, pairs := range [...][]Pair{s.Env, s.Labels} {
+		for _, p := range pairs {
+			n += len(p.Key) + len(p.Value)
+		}
+	}
+	return n
 }
 
 // yearMax is past what Unix nanoseconds in an int64 can say.
@@ -277,10 +300,8 @@ func checkWork(s *Spec) *SpecError {
 	case len(s.Args) > ArgsMax:
 		return fail("%d arguments, at most %d are allowed", len(s.Args), ArgsMax)
 	}
-	for _, a := range s.Args {
-		if len(a) > ArgBytesMax {
-			return fail("an argument has %d bytes, at most %d are allowed", len(a), ArgBytesMax)
-		}
+	if strings.Contains(s.Dir, "\x00") || slices.ContainsFunc(s.Args, func(a string) bool { return strings.Contains(a, "\x00") }) {
+		return fail("an argument or its directory has a NUL byte")
 	}
 	return nil
 }
@@ -300,8 +321,8 @@ func sortPairs(field string, pairs []Pair) ([]Pair, *SpecError) {
 		switch {
 		case p.Key == "":
 			return bad("a key is empty")
-		case len(p.Key) > TextBytesMax || len(p.Value) > ArgBytesMax:
-			return bad("%.40q is too large", p.Key)
+		case len(p.Key) > NameBytesMax:
+			return bad("%.40q… is too long", p.Key)
 		case i > 0 && p.Key == pairs[i-1].Key:
 			return bad("%.40q comes twice", p.Key)
 		}

@@ -70,7 +70,8 @@ type Report struct {
 	Reports     []JobReport // at most ReportsMax
 }
 
-// Reported answers Report: a code for each report, CodeOK, CodeStale or CodeNotFound.
+// Reported answers Report with a code for each report: CodeOK, CodeStale when it is not (or no longer) the worker's
+// attempt, CodeNotFound, CodeLimit for a result that is too large, CodeInvalid.
 type Reported struct{ Codes []Code }
 
 // ProgressItem is the newest progress of an attempt.

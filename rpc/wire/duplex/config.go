@@ -16,7 +16,7 @@ type Config struct {
 	CallsMax     int           // calls in flight in each direction; default wire.CallsInFlightMax
 	PingAfter    time.Duration // of silence; default DefaultPingAfter
 	IdleMax      time.Duration // of silence before the connection is cut; default DefaultIdleMax
-	WriteTimeout time.Duration // for the peer to take some bytes; default wire.WriteTimeout
+	WriteTimeout time.Duration // for the peer to take some bytes; default wire.WriteTimeout, at most IdleMax
 	Budget       *Budget       // for large calls of the peer; nil: none are taken
 }
 
@@ -43,6 +43,7 @@ func (cfg Config) withDefaults() Config {
 	orTime(&cfg.PingAfter, DefaultPingAfter)
 	orTime(&cfg.IdleMax, DefaultIdleMax)
 	orTime(&cfg.WriteTimeout, wire.WriteTimeout)
+	cfg.WriteTimeout = min(cfg.WriteTimeout, cfg.IdleMax)
 	return cfg
 }
 

@@ -56,14 +56,14 @@ func New(s *Stream, cfg Config, h Handler, log hclog.Logger) *Conn {
 
 // Run serves the connection until it ends or ctx does, and returns why.
 func (c *Conn) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
+	defer stop()
 	var writer sync.WaitGroup
 	writer.Go(c.write)
-	c.end(c.read(ctx))
-	cancel()
+	// Works are not cancelled by ctx but by end: else a call that is cut short because this side stops would be
+	// answered, and its caller would take that for the outcome instead of asking elsewhere.
+	c.end(c.read(context.WithoutCancel(ctx)))
 	writer.Wait()
-	stop()
 	c.works.Wait()
 	c.parts.release()
 	return c.Err()

@@ -15,6 +15,7 @@ import (
 
 const (
 	writeBufferBytes = 64 << 10
+	writeChunk       = 256 << 10
 	lastWordTimeout  = time.Second // for the peer to take the last frame before the connection is closed
 	silenceChecks    = 4           // for each PingAfter
 )
@@ -199,15 +200,20 @@ func writeError(err error) error {
 	return fmt.Errorf("write to peer: %w", err)
 }
 
-// timedWriter gives every write the same time.
+// timedWriter gives every writeChunk the same time, so that a large frame may take its own on a slow line.
 type timedWriter struct {
 	conn    net.Conn
 	timeout time.Duration
 }
 
-func (w timedWriter) Write(b []byte) (int, error) {
-	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
-		return 0, err
+func (w timedWriter) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+			return n, err
+		}
+		var m int
+		m, err = w.conn.Write(b[n:min(len(b), n+writeChunk)])
+		n += m
 	}
-	return w.conn.Write(b)
+	return n, err
 }
