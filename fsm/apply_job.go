@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"math"
+	"math/bits"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,13 +93,14 @@ func (m *Machine) unboard(r *request, i uint32, j *job) {
 	if j.state != Ready {
 		return
 	}
+	t := ticket{j.order, JobID{r.id, i}}
 	if j.flags&flagHeld != 0 {
 		j.flags &^= flagHeld
-		m.board.Unhold(r.id, r.spec(i), m.heldBack)
+		m.board.Unhold(r.spec(i), t, m.heldBack)
 		return
 	}
 	r.boarded--
-	m.board.Remove(r.spec(i), m.onBoard)
+	m.board.Remove(r.spec(i), t, m.onBoard)
 }
 
 // admitHeld puts the best of the jobs that max_running holds back on the board, while there is room.
@@ -151,7 +154,7 @@ func (m *Machine) archive(j *job) {
 	more.err, more.exit, more.text, more.percent, more.progressedAt = "", 0, "", 0, stamp{}
 	more.result, more.json = nil, false
 	j.setMore(more)
-	j.picked, j.started, j.ended = stamp{}, stamp{}, stamp{}
+	j.ready, j.picked, j.started, j.ended = stamp{}, stamp{}, stamp{}, stamp{}
 	j.progress = 0
 }
 
@@ -245,6 +248,10 @@ func (m *Machine) jobDone(r *request, i uint32, p *JobReport) {
 	m.endIfOver(r)
 }
 
+// budgetMax is the most retries and the most lost workers that a job survives, whatever its spec allows: what a job
+// counts them in ends there.
+const budgetMax = math.MaxUint16
+
 // ending is how an attempt failed.
 type ending struct {
 	reason  Reason
@@ -266,15 +273,13 @@ func (m *Machine) jobFailed(r *request, i uint32, e ending) {
 	j := m.db.editJob(r, i)
 	m.endAttempt(r, i, j, e)
 	retry := &r.spec(i).Retry
-	if e.noRetry || uint32(j.retries) >= retry.Limit || never(retry, e) {
+	if e.noRetry || uint32(j.retries) >= min(retry.Limit, budgetMax) || never(retry, e) {
 		m.fail(r, i, j)
 		return
 	}
 	m.archive(j)
 	wait := backoff(retry, uint32(j.retries))
-	if j.retries < 1<<16-1 {
-		j.retries++
-	}
+	j.retries++
 	if wait > 0 {
 		m.delay(r, i, addTime(m.now, wait))
 	} else {
@@ -326,7 +331,7 @@ func backoff(r *Retry, n uint32) time.Duration {
 	const longest = 365 * 24 * time.Hour
 	for range min(n, 64) {
 		if r.Factor > 1000 && wait < longest {
-			wait = wait / 1000 * time.Duration(r.Factor)
+			wait = scale(wait, r.Factor, longest)
 		}
 	}
 	wait = min(wait, longest)
@@ -334,6 +339,16 @@ func backoff(r *Retry, n uint32) time.Duration {
 		wait = min(wait, r.Max)
 	}
 	return wait
+}
+
+// scale is wait × factor / 1000, at most longest, whatever the product.
+func scale(wait time.Duration, factor uint32, longest time.Duration) time.Duration {
+	hi, lo := bits.Mul64(uint64(wait), uint64(factor))
+	if hi >= 1000 {
+		return longest
+	}
+	product, _ := bits.Div64(hi, lo, 1000)
+	return time.Duration(min(product, uint64(longest)))
 }
 
 // giveBack puts an assigned job back on the board, where it was in the order.
@@ -348,7 +363,7 @@ func (m *Machine) giveBack(r *request, i uint32, why Reason) {
 // loseJob is giveBack for a job whose worker was lost, up to its lost_limit.
 func (m *Machine) loseJob(r *request, i uint32, cause string) {
 	j := m.db.editJob(r, i)
-	if uint32(j.lost) >= r.spec(i).LostLimit {
+	if uint32(j.lost) >= min(r.spec(i).LostLimit, budgetMax) {
 		m.endAttempt(r, i, j, ending{reason: ReasonLost, err: "its worker was lost (" + cause + "), and lost_limit is reached", exit: -1})
 		m.fail(r, i, j)
 		return
@@ -356,9 +371,7 @@ func (m *Machine) loseJob(r *request, i uint32, cause string) {
 	order := j.order
 	m.endAttempt(r, i, j, ending{reason: ReasonLost, err: "its worker was lost: " + cause, exit: -1})
 	m.archive(j)
-	if j.lost < 1<<16-1 {
-		j.lost++
-	}
+	j.lost++
 	m.makeReady(r, i, order)
 }
 
@@ -400,13 +413,14 @@ func (m *Machine) progress(c *Progress) {
 	}
 }
 
-// cut shortens a text to at most max bytes, at a rune's border, and makes it valid UTF-8.
+// cut makes a text valid UTF-8 and shortens it to at most max bytes, at a rune's border.
 func cut(s string, max int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > max {
 		for max > 0 && !utf8.RuneStart(s[max]) {
 			max--
 		}
 		s = s[:max]
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return s
 }

@@ -14,7 +14,7 @@ func (m *Machine) tick(c *Tick) (any, *Refusal) {
 	changes := m.fireJobs()
 	for range TickMax {
 		e, ok := m.due.ended.Min()
-		if !ok || e.at+int64(m.limits.KeepFor) > m.now {
+		if !ok || addTime(e.at, m.limits.KeepFor) > m.now {
 			break
 		}
 		m.reap(e)
@@ -22,7 +22,7 @@ func (m *Machine) tick(c *Tick) (any, *Refusal) {
 	}
 	for range TickMax {
 		k, ok := m.due.orphans.Min()
-		if !ok || k.at > m.now {
+		if !ok || addTime(k.created, m.limits.KeepKeys) > m.now {
 			break
 		}
 		m.due.orphans.Delete(k)
@@ -88,7 +88,7 @@ func (m *Machine) reap(e endedAt) (jobs uint64) {
 		kept := *k
 		kept.ended = r.state
 		m.db.setKey(&kept)
-		m.due.orphans.Set(keyExpiry{addTime(k.created, m.limits.KeepKeys), k.key})
+		m.due.orphans.Set(orphanKey{k.created, k.key})
 	}
 	m.db.removeRequest(r)
 	return jobs

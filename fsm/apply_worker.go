@@ -70,7 +70,8 @@ func checkJoin(c *JoinWorker) *Refusal {
 	return nil
 }
 
-// takeAway takes every job out of a worker's hands, in the order of their ids.
+// takeAway takes every job out of a worker's hands, in the order of their ids, and counts them. One job's end may
+// cancel others that the worker holds (on_failure: stop): those are out of its hands already.
 func (m *Machine) takeAway(w *worker, each func(r *request, i uint32)) uint32 {
 	held := slices.SortedFunc(slices.Values(w.held), func(a, b JobID) int {
 		if a.Less(b) {
@@ -78,10 +79,15 @@ func (m *Machine) takeAway(w *worker, each func(r *request, i uint32)) uint32 {
 		}
 		return 1
 	})
+	var taken uint32
 	for _, id := range held {
-		each(m.db.own(m.db.request(id.Request)), id.Index)
+		r := m.db.own(m.db.request(id.Request))
+		if j := r.job(id.Index); j.state.Assigned() && j.worker == w.id {
+			each(r, id.Index)
+			taken++
+		}
 	}
-	return uint32(len(held))
+	return taken
 }
 
 func (m *Machine) leaveWorker(c *LeaveWorker) *Refusal {

@@ -54,17 +54,16 @@ const compactMin = 1024
 
 func classKey(s *JobSpec) string {
 	var b strings.Builder
-	b.WriteString(s.Queue)
-	b.WriteByte(0)
-	b.WriteByte(byte(s.Slots))
-	b.WriteByte(byte(s.Slots >> 8))
-	b.WriteByte(byte(s.Slots >> 16))
-	b.WriteByte(byte(s.Slots >> 24))
+	number := func(n uint32) { b.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}) }
+	text := func(s string) { // with its length: a text may hold any byte
+		number(uint32(len(s)))
+		b.WriteString(s)
+	}
+	number(s.Slots)
+	text(s.Queue)
 	for _, l := range s.Labels {
-		b.WriteString(l.Key)
-		b.WriteByte(0)
-		b.WriteString(l.Value)
-		b.WriteByte(0)
+		text(l.Key)
+		text(l.Value)
 	}
 	return b.String()
 }
@@ -93,9 +92,9 @@ func (b *JobBoard) Add(s *JobSpec, t ticket) {
 }
 
 // Remove takes a job that was added off the board.
-func (b *JobBoard) Remove(s *JobSpec, valid func(ticket) bool) {
+func (b *JobBoard) Remove(s *JobSpec, t ticket, valid func(ticket) bool) {
 	c := b.classOf(s)
-	c.drop(s.Priority, valid)
+	c.drop(s.Priority, t, valid)
 	b.ready--
 	if c.n == 0 && len(b.list) > emptyClassesMax {
 		delete(b.classes, c.key)
@@ -117,10 +116,10 @@ func (b *JobBoard) Hold(s *JobSpec, t ticket) {
 }
 
 // Unhold forgets a job that was held.
-func (b *JobBoard) Unhold(r RequestID, s *JobSpec, valid func(ticket) bool) {
-	if c := b.held[r]; c != nil {
-		if c.drop(s.Priority, valid); c.n == 0 {
-			delete(b.held, r)
+func (b *JobBoard) Unhold(s *JobSpec, t ticket, valid func(ticket) bool) {
+	if c := b.held[t.job.Request]; c != nil {
+		if c.drop(s.Priority, t, valid); c.n == 0 {
+			delete(b.held, t.job.Request)
 		}
 	}
 }
@@ -144,11 +143,11 @@ func (c *class) push(priority int8, t ticket) {
 	c.n++
 }
 
-func (c *class) drop(priority int8, valid func(ticket) bool) {
+func (c *class) drop(priority int8, t ticket, valid func(ticket) bool) {
 	c.n--
 	for _, k := range c.buckets {
 		if k.priority == priority {
-			k.drop(valid)
+			k.drop(t, valid)
 		}
 	}
 }
@@ -177,12 +176,17 @@ func (k *bucket) push(t ticket) {
 	k.fifo = append(k.fifo, t)
 }
 
-// drop counts one entry as dead.
-func (k *bucket) drop(valid func(ticket) bool) {
+// drop counts one entry as dead. The first entry is forgotten at once: it may be put back with the same order, and
+// must not find itself there already.
+func (k *bucket) drop(t ticket, valid func(ticket) bool) {
 	k.n--
 	switch {
 	case k.n == 0:
 		k.fifo, k.head, k.late = k.fifo[:0], 0, nil
+	case len(k.late) > 0 && k.late[0] == t:
+		heap.Pop(&k.late)
+	case k.head < len(k.fifo) && k.fifo[k.head] == t:
+		k.head++
 	case k.size() > 2*k.n+compactMin:
 		k.compact(valid)
 	}

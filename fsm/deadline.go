@@ -8,7 +8,7 @@ type deadlines struct {
 	jobs      *btree.BTreeG[jobDue]    // delayed jobs, and running ones with a timeout
 	ended     *btree.BTreeG[endedAt]   // ended requests, for retention
 	endedJobs uint64                   // their jobs
-	orphans   *btree.BTreeG[keyExpiry] // idempotency keys whose request is reaped
+	orphans   *btree.BTreeG[orphanKey] // idempotency keys whose request is reaped
 	gone      *btree.BTreeG[goneAt]    // workers that were lost or have left
 }
 
@@ -22,9 +22,9 @@ type endedAt struct {
 	id RequestID
 }
 
-type keyExpiry struct {
-	at  int64
-	key string
+type orphanKey struct {
+	created int64
+	key     string
 }
 
 type goneAt struct {
@@ -41,8 +41,8 @@ func newDeadlines() deadlines {
 		ended: btree.NewBTreeGOptions(func(a, b endedAt) bool {
 			return a.at < b.at || a.at == b.at && a.id < b.id
 		}, opts),
-		orphans: btree.NewBTreeGOptions(func(a, b keyExpiry) bool {
-			return a.at < b.at || a.at == b.at && a.key < b.key
+		orphans: btree.NewBTreeGOptions(func(a, b orphanKey) bool {
+			return a.created < b.created || a.created == b.created && a.key < b.key
 		}, opts),
 		gone: btree.NewBTreeGOptions(func(a, b goneAt) bool {
 			return a.at < b.at || a.at == b.at && a.id < b.id
@@ -61,10 +61,10 @@ func (d *deadlines) next(l Limits) (at int64, ok bool) {
 		earliest(j.at)
 	}
 	if e, found := d.ended.Min(); found {
-		earliest(e.at + int64(l.KeepFor))
+		earliest(addTime(e.at, l.KeepFor))
 	}
 	if k, found := d.orphans.Min(); found {
-		earliest(k.at)
+		earliest(addTime(k.created, l.KeepKeys))
 	}
 	if g, found := d.gone.Min(); found {
 		earliest(g.at + int64(goneWorkerKeep))

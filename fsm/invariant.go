@@ -14,12 +14,16 @@ import (
 // Invariant: the board has each ready job that is not held back, once, in its class (S9).
 // Invariant: no worker holds more than its slots, no request runs more than max_running (S11).
 // Invariant: a request runs exactly while one of its jobs has not ended.
+// Invariant: max_running holds a job back only while the request has no room (no job is forgotten).
+// Invariant: whatever waits for a time has its deadline, and nothing else has one.
 // Invariant: the sum of all hashes is the sum that was kept up entry by entry (S13).
 func (m *Machine) Check() error {
-	c := &checker{m: m, boarded: map[JobID]bool{}, holders: map[JobID]WorkerID{}}
+	c := &checker{m: m, boarded: make(map[JobID]bool, m.board.ready), holders: map[JobID]WorkerID{}, sessions: map[SessionID]*session{}}
 	c.workers()
 	c.requests()
+	c.sessionCounts()
 	c.board()
+	c.deadlines()
 	c.hash()
 	return errors.Join(c.errs...)
 }
@@ -30,6 +34,11 @@ type checker struct {
 	boarded map[JobID]bool
 	holders map[JobID]WorkerID
 	counts  Counts
+
+	sessions map[SessionID]*session // their requests and live, recounted
+	due      int                    // jobs with a deadline
+	ended    int                    // requests that have ended
+	endedIn  uint64                 // their jobs
 }
 
 func (c *checker) wrong(format string, args ...any) {
@@ -90,8 +99,67 @@ func (c *checker) request(r *request) {
 	if (r.state == Running) != (r.live() > 0) {
 		c.wrong("request %s is %s with %d live jobs", r.id, r.state, r.live())
 	}
-	if r.maxRunning > 0 && r.assigned() > r.maxRunning {
-		c.wrong("request %s runs %d jobs of at most %d", r.id, r.assigned(), r.maxRunning)
+	if r.maxRunning > 0 && r.assigned()+boarded > r.maxRunning {
+		c.wrong("request %s runs or may run %d jobs of at most %d", r.id, r.assigned()+boarded, r.maxRunning)
+	}
+	if held := counts[Ready] - boarded; held > 0 && r.assigned()+boarded < r.maxRunning || held > 0 && r.maxRunning == 0 {
+		c.wrong("request %s holds %d jobs back and runs %d of at most %d", r.id, held, r.assigned()+boarded, r.maxRunning)
+	}
+	c.account(r)
+}
+
+// account adds a request to what its session and the deadlines must come to.
+func (c *checker) account(r *request) {
+	s := c.sessions[r.session]
+	if s == nil {
+		s = new(session)
+		c.sessions[r.session] = s
+	}
+	s.requests++
+	if r.state == Running {
+		s.live++
+		return
+	}
+	c.ended++
+	c.endedIn += uint64(r.len())
+	if _, found := c.m.due.ended.Get(endedAt{r.ended, r.id}); !found {
+		c.wrong("request %s has ended and is not due for retention", r.id)
+	}
+}
+
+func (c *checker) sessionCounts() {
+	c.m.db.sessions.Scan(func(id SessionID, s *session) bool {
+		want := c.sessions[id]
+		if want == nil {
+			want = new(session)
+		}
+		if s.requests != want.requests || s.live != want.live {
+			c.wrong("session %s has %d requests, %d live, counted %d and %d", id, want.requests, want.live, s.requests, s.live)
+		}
+		return true
+	})
+}
+
+func (c *checker) deadlines() {
+	d := &c.m.due
+	orphans, gone := 0, 0
+	c.m.db.keys.Scan(func(_ string, k *keyed) bool {
+		if r := c.m.db.request(k.request); r == nil {
+			orphans++
+		} else if r.key != k.key {
+			c.wrong("key %q stands for request %s, whose key is %q", k.key, r.id, r.key)
+		}
+		return true
+	})
+	c.m.workers.byID.Scan(func(_ WorkerID, w *worker) bool {
+		if w.gone {
+			gone++
+		}
+		return true
+	})
+	if d.jobs.Len() != c.due || d.ended.Len() != c.ended || d.endedJobs != c.endedIn || d.orphans.Len() != orphans || d.gone.Len() != gone {
+		c.wrong("deadlines of %d jobs, %d ended requests with %d jobs, %d keys, %d workers, kept %d, %d with %d, %d, %d", c.due, c.ended, c.endedIn,
+			orphans, gone, d.jobs.Len(), d.ended.Len(), d.endedJobs, d.orphans.Len(), d.gone.Len())
 	}
 }
 
@@ -119,6 +187,12 @@ func (c *checker) job(r *request, i uint32, j *job) {
 	}
 	if _, found := c.m.due.jobs.Get(jobDue{j.due, id}); found != (j.due != 0) {
 		c.wrong("job %s: due %d, deadline kept %v", id, j.due, found)
+	}
+	if timed := j.state == Running && r.spec(i).Timeout > 0; (j.due != 0) != (j.state == Delayed || timed) {
+		c.wrong("job %s is %s and due at %d", id, j.state, j.due)
+	}
+	if j.due != 0 {
+		c.due++
 	}
 }
 

@@ -33,6 +33,9 @@ func Restore(in io.Reader) (*Machine, error) {
 	if got := m.Hash(); got != re.hash {
 		return nil, fmt.Errorf("%w: state hash %016x, written as %016x", ErrBadSnapshot, got, re.hash)
 	}
+	if err := m.Check(); err != nil {
+		return nil, fmt.Errorf("%w: it contradicts itself: %w", ErrBadSnapshot, err)
+	}
 	return m, nil
 }
 
@@ -262,7 +265,7 @@ func (re *restorer) rebuildKeys() {
 	m := re.m
 	m.db.keys.Scan(func(_ string, k *keyed) bool {
 		if m.db.request(k.request) == nil {
-			m.due.orphans.Set(keyExpiry{addTime(k.created, m.limits.KeepKeys), k.key})
+			m.due.orphans.Set(orphanKey{k.created, k.key})
 		}
 		return true
 	})

@@ -241,9 +241,6 @@ func (v *View) History(id JobID) []Step {
 		now.err, now.exit = j.more.err, j.more.exit
 		progressed = Step{Index: j.more.progressedAt.index, At: wallTime(j.more.progressedAt.at), Progress: j.more.percent}
 	}
-	if j.state == Waiting || j.state == Delayed {
-		now.ready = stamp{} // of the attempt before
-	}
 	steps = appendAttempt(steps, &now, progressed)
 	if j.state == Delayed {
 		last := steps[len(steps)-1]
@@ -265,9 +262,15 @@ func appendAttempt(steps []Step, p *pastAttempt, progressed Step) []Step {
 	}
 	add(p.ready, Step{State: Ready})
 	add(p.picked, Step{State: Picked, Attempt: p.attempt, Worker: p.worker})
+	progressed.Attempt, progressed.Worker = p.attempt, p.worker
+	if early := p.started == (stamp{}) || progressed.Index < p.started.index; early && progressed.Index != 0 {
+		progressed.State = Picked // it came before START
+		steps = append(steps, progressed)
+		progressed.Index = 0
+	}
 	add(p.started, Step{State: Running, Attempt: p.attempt, Worker: p.worker})
 	if progressed.Index != 0 {
-		progressed.State, progressed.Attempt, progressed.Worker = Running, p.attempt, p.worker
+		progressed.State = Running
 		steps = append(steps, progressed)
 	}
 	end := Step{State: Failed, Worker: p.worker, Attempt: p.attempt, Reason: p.reason, Progress: p.progress, Error: p.err, ExitCode: p.exit}
@@ -276,6 +279,9 @@ func appendAttempt(steps []Step, p *pastAttempt, progressed Step) []Step {
 		end.State = Done
 	case ReasonNeeds, ReasonStop, ReasonUnmet, ReasonUser:
 		end.State = Cancelled
+	}
+	if p.picked == (stamp{}) {
+		end.Attempt, end.Worker = 0, 0 // cancelled in nobody's hands: what j says of them is of the attempt before
 	}
 	add(p.ended, end)
 	return steps
