@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/testing/harness"
@@ -23,7 +24,7 @@ func TestDrainHandsBack(t *testing.T) {
 	if again.Retries != 0 || again.Lost != 0 {
 		t.Errorf("handing back cost %d retries and %d lost workers", again.Retries, again.Lost)
 	}
-	stop(t, w1)
+	stopped(t, w1)
 	noneAliveBut(t, pids, again)
 	gate.Open()
 	c.WaitRequest(r.ID, "done")
@@ -68,14 +69,13 @@ func TestDrainLetsJobsEnd(t *testing.T) {
 	w1 := c.Node("w1")
 	w1.Terminate()
 	harness.Until(t, harness.BoundDefault, "w1 to drain", func() error {
-		if w := c.WorkerNamed("w1"); w.State == "alive" {
-			return fmt.Errorf("it is %+v", w)
+		if !strings.Contains(w1.Log(), "taking no further jobs") {
+			return fmt.Errorf("it does not say so")
 		}
 		return nil
 	})
 	gate.Open()
-	<-w1.Exited()
-	stop(t, w1)
+	stopped(t, w1)
 	if j := c.JobNamed(r.ID, "long"); j.State != "done" || j.Attempt != 1 {
 		t.Errorf("long is %s, attempt %d", j.State, j.Attempt)
 	}

@@ -58,7 +58,7 @@ func execEnvironment(t *testing.T, c *harness.Cluster) {
 		got[key] = value
 	}
 	for key, want := range map[string]string{
-		"GREETING": "hello there", "TZ": "UTC", "MUSTER_SESSION": r.Session, "MUSTER_REQUEST": r.ID, "MUSTER_JOB": "job",
+		"GREETING": "hello there", "TZ": "UTC", "MUSTER_SESSION": "environment", "MUSTER_REQUEST": r.ID, "MUSTER_JOB": "job",
 		"MUSTER_JOB_ID": j.ID, "MUSTER_ATTEMPT": "1",
 	} {
 		if got[key] != want {
@@ -110,7 +110,7 @@ func execTextResult(t *testing.T, c *harness.Cluster) {
 
 func execLargeResult(t *testing.T, c *harness.Cluster) {
 	j := one(t, c, "failed", object{"shell": "head -c 300000 /dev/zero > $MUSTER_RESULT"})
-	mentions(t, "the error", j.Error, "result")
+	mentions(t, "the error", j.Error, "RESULT", "262144")
 	fits := one(t, c, "done", object{"shell": "head -c 262144 /dev/zero | tr '\\0' x > $MUSTER_RESULT"})
 	if n := len(text(t, fits.Result)); n != 256<<10 {
 		t.Errorf("result of %d bytes", n)

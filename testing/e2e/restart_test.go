@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,7 +59,14 @@ func TestAllCoordinatorsRestarted(t *testing.T) {
 
 func stop(t *testing.T, n *harness.Node) {
 	t.Helper()
-	if code, err := n.Stop(); err != nil || code != 0 {
+	n.Terminate()
+	stopped(t, n)
+}
+
+// stopped waits until a node that was told to stop has done so cleanly.
+func stopped(t *testing.T, n *harness.Node) {
+	t.Helper()
+	if code, err := n.Wait(); err != nil || code != 0 {
 		t.Errorf("%s on SIGTERM: code %d, %v", n.Name(), code, err)
 	}
 }
@@ -115,10 +124,41 @@ func TestCoordinatorsMove(t *testing.T) {
 		n.Move(t)
 		r := c.Submit(request(t, object{"name": "a", "shell": "true"}))
 		c.WaitRequest(r.ID, "done")
-		harness.Until(t, harness.BoundDefault, n.Name()+" to follow at its new address", func() error {
-			_, err := n.Status()
-			return err
+		harness.Until(t, harness.BoundDefault, "all to know "+n.Name()+" at its new address", func() error {
+			for _, other := range c.Coordinators() {
+				s, err := other.Status()
+				if err != nil {
+					return err
+				}
+				if s.Health != "healthy" || !fresh(s, n) {
+					return fmt.Errorf("%s says %+v", other.Name(), s)
+				}
+			}
+			return recorded(c, n)
 		})
+		c.CheckHashes() // all have what the log says of the new address: whoever moves next finds the others by it
 	}
 	c.CheckHashes()
+}
+
+// recorded says whether a leader has put a coordinator's new address into Raft's configuration.
+func recorded(c *harness.Cluster, n *harness.Node) error {
+	for _, other := range c.Coordinators() {
+		for line := range strings.Lines(other.Log()) {
+			if strings.Contains(line, "coordinator address changed") && strings.Contains(line, n.Addresses().RPC) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("nobody has recorded that %s is at %s", n.Name(), n.Addresses().RPC)
+}
+
+// fresh says whether a status shows a coordinator alive where it is now.
+func fresh(s harness.Status, n *harness.Node) bool {
+	for _, c := range s.Coordinators {
+		if c.Name == n.Name() {
+			return c.Alive && c.RPC == n.Addresses().RPC
+		}
+	}
+	return false
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/musterhq/muster/testing/harness"
 )
 
+// refusalBound is how long a node may take to refuse to start.
+const refusalBound = 20 * time.Second
+
 // garbageBound is how long a stranger waits to be hung up on.
 const garbageBound = 30 * time.Second
 
@@ -167,7 +170,7 @@ func TestDataDirectories(t *testing.T) {
 	}
 	refused := func(name string, args []string, says ...string) {
 		t.Run(name, func(t *testing.T) {
-			got := c.On(t).Run(harness.Command{Args: args})
+			got := c.On(t).Run(harness.Command{Args: args, Bound: refusalBound})
 			if got.Code <= 0 {
 				t.Errorf("code %d", got.Code)
 			}

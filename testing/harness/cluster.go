@@ -77,11 +77,16 @@ func Prepare(tb TB, opt Options) *Cluster {
 
 // logDir is where the logs of tb's nodes go: kept when MUSTER_TEST_LOGS says where.
 func logDir(tb TB, temp string) string {
-	dir := filepath.Join(temp, "logs")
-	if keep := os.Getenv("MUSTER_TEST_LOGS"); keep != "" {
-		dir = filepath.Join(keep, strings.ReplaceAll(tb.Name(), "/", "_"), filepath.Base(temp))
+	keep := os.Getenv("MUSTER_TEST_LOGS")
+	if keep == "" {
+		keep = temp
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	err := os.MkdirAll(keep, 0o755)
+	dir := ""
+	if err == nil {
+		dir, err = os.MkdirTemp(keep, strings.ReplaceAll(tb.Name(), "/", "_")+"-logs-*")
+	}
+	if err != nil {
 		tb.Fatalf("make the log directory: %v", err)
 	}
 	return dir

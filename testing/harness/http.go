@@ -75,7 +75,7 @@ func (n *Node) try(ctx context.Context, bound time.Duration, method, path, body 
 
 // contentType tells JSON from YAML as a person would.
 func contentType(body string) string {
-	if strings.HasPrefix(strings.TrimSpace(body), "{") {
+	if text := strings.TrimSpace(body); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
 		return "application/json"
 	}
 	return "application/yaml"

@@ -142,14 +142,19 @@ func (p *Process) Terminate() {
 	p.signal(syscall.SIGTERM)
 }
 
-// Stop sends SIGTERM, waits, and returns the exit code. A process that has not ended after BoundDefault is killed
-// and reported as an error.
+// Stop sends SIGTERM and then is Wait.
 func (p *Process) Stop() (code int, err error) {
 	p.Resume()
 	p.Terminate()
+	return p.Wait()
+}
+
+// Wait waits until the process has ended and returns its exit code. One that has not after BoundDefault is killed and
+// reported as an error.
+func (p *Process) Wait() (code int, err error) {
 	if !p.await(BoundDefault) {
 		p.Kill()
-		return -1, fmt.Errorf("%s did not end within %v of SIGTERM", p.name, BoundDefault)
+		return -1, fmt.Errorf("%s did not end within %v", p.name, BoundDefault)
 	}
 	return p.ExitCode(), nil
 }
