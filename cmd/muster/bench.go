@@ -23,7 +23,7 @@ type benchFlags struct {
 	coordinators, workers, slots int
 	jobs, perRequest, submitters int
 	steps, submits, kills        int
-	queue, handler               string
+	queue, handler, logStore     string
 }
 
 // benchResult is what `muster bench -o json` prints.
@@ -69,6 +69,7 @@ workers must have the handler noop on the queue (muster worker has it).`,
 	fl.IntVar(&f.steps, "steps", 200, "steps of the chain that is timed")
 	fl.IntVar(&f.submits, "submits", 200, "single submits that are timed")
 	fl.IntVar(&f.kills, "kills", 3, "with --local and 3 or more coordinators: how often the leader is killed")
+	fl.StringVar(&f.logStore, "log-store", "boltdb", "with --local: boltdb or wal")
 	fl.StringVar(&f.queue, "queue", "default", "queue of the jobs")
 	fl.StringVar(&f.handler, "handler", "noop", "handler of the jobs")
 	return c
@@ -114,6 +115,7 @@ func (a *app) benchCluster(ctx context.Context, dir string, f benchFlags) (*devC
 	if err != nil {
 		return nil, err
 	}
+	d.coordinatorFlags = []string{"--raft-log-store", f.logStore}
 	d.workerFlags = []string{"--slots", strconv.Itoa(f.slots), "--queues", f.queue}
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.stop())

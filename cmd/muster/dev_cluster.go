@@ -30,7 +30,7 @@ type devCluster struct {
 	nodes   []*devNode // coordinators, then workers
 	gossip  string     // of the first coordinator
 
-	workerFlags []string // further flags of each worker
+	coordinatorFlags, workerFlags []string // further flags of each
 }
 
 func newDevCluster(dir string, f devFlags, talk io.Writer) (*devCluster, error) {
@@ -91,9 +91,9 @@ func (d *devCluster) startFirst(ctx context.Context) error {
 }
 
 func (d *devCluster) coordinator(name, http, join string) *devNode {
-	return newDevNode(d.dir, name, join, []string{"coordinator", "--name", name, "--data", filepath.Join(d.dir, name),
+	return newDevNode(d.dir, name, join, append([]string{"coordinator", "--name", name, "--data", filepath.Join(d.dir, name),
 		"--http", http, "--rpc", anyPort, "--gossip", anyPort, "--cluster", "dev",
-		"--bootstrap-expect", fmt.Sprint(d.flags.coordinators)})
+		"--bootstrap-expect", fmt.Sprint(d.flags.coordinators)}, d.coordinatorFlags...))
 }
 
 func (d *devCluster) worker(name string) *devNode {
