@@ -27,9 +27,9 @@ func fillFromFile(settings []Setting, path string, body []byte) error {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(body, &doc); err != nil {
-		var bad *yaml.ParserError
-		if errors.As(err, &bad) {
-			return fmt.Errorf("%s:%d: %s", path, bad.Line, bad.Message)
+		var bad *yaml.LoadError
+		if errors.As(err, &bad) && bad.Mark.Line > 0 {
+			return fmt.Errorf("%s:%d:%d: %s", path, bad.Mark.Line, bad.Mark.Column, bad.Message)
 		}
 		return fmt.Errorf("%s: %w", path, err)
 	}

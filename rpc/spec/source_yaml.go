@@ -44,12 +44,14 @@ func newYAMLSource(body []byte) (*yamlSource, error) {
 }
 
 func yamlSyntax(err error) error {
-	var bad *yaml.ParserError
-	if errors.As(err, &bad) {
-		return &syntaxError{line: bad.Line, message: bad.Message}
+	var bad *yaml.LoadError
+	if errors.As(err, &bad) && bad.Mark.Line > 0 {
+		return &syntaxError{at: yamlMark(bad.Mark), message: bad.Message}
 	}
 	return &syntaxError{message: strings.TrimPrefix(err.Error(), "yaml: ")}
 }
+
+func yamlMark(m yaml.Mark) place { return place(m.Line)<<32 | place(m.Column) }
 
 func (s *yamlSource) next() (token, error) {
 	if len(s.stack) == 0 {
