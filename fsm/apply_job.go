@@ -34,6 +34,7 @@ func (m *Machine) delay(r *request, i uint32, until int64) {
 	j := m.db.editJob(r, i)
 	m.db.move(r, j, Delayed)
 	j.due = until
+	j.delayed = m.stamp()
 	m.due.jobs.Set(jobDue{until, JobID{r.id, i}})
 	m.emitJob(r, i, j)
 }
@@ -136,8 +137,8 @@ func (m *Machine) grant(w *worker, r *request, i uint32) *worker {
 	return m.workers.take(w, JobID{r.id, i}, r.spec(i).Slots)
 }
 
-// archive moves what is known of an attempt that is over into the history: the job will go on.
-func (m *Machine) archive(j *job) {
+// archive moves what is known of an attempt that is over into the history: the job goes on, to the state to.
+func (m *Machine) archive(j *job, to State) {
 	if j.picked == (stamp{}) && j.ended == (stamp{}) {
 		return
 	}
@@ -148,13 +149,13 @@ func (m *Machine) archive(j *job) {
 		more.dropped++
 	}
 	more.past = append(append(make([]pastAttempt, 0, len(past)+1), past...), pastAttempt{
-		attempt: j.attempt, worker: j.worker, reason: j.reason, progress: j.progress, exit: more.exit, err: more.err,
-		ready: j.ready, picked: j.picked, started: j.started, ended: j.ended,
+		attempt: j.attempt, worker: j.worker, to: to, reason: j.reason, progress: j.progress, exit: more.exit, err: more.err,
+		delayed: j.delayed, ready: j.ready, picked: j.picked, started: j.started, ended: j.ended,
 	})
 	more.err, more.exit, more.text, more.percent, more.progressedAt = "", 0, "", 0, stamp{}
 	more.result, more.json = nil, false
 	j.setMore(more)
-	j.ready, j.picked, j.started, j.ended = stamp{}, stamp{}, stamp{}, stamp{}
+	j.delayed, j.ready, j.picked, j.started, j.ended = stamp{}, stamp{}, stamp{}, stamp{}, stamp{}
 	j.progress = 0
 }
 
@@ -277,12 +278,13 @@ func (m *Machine) jobFailed(r *request, i uint32, e ending) {
 		m.fail(r, i, j)
 		return
 	}
-	m.archive(j)
 	wait := backoff(retry, uint32(j.retries))
 	j.retries++
 	if wait > 0 {
+		m.archive(j, Delayed)
 		m.delay(r, i, addTime(m.now, wait))
 	} else {
+		m.archive(j, Ready)
 		m.makeReady(r, i, 0)
 	}
 	m.admitHeld(r)
@@ -356,7 +358,7 @@ func (m *Machine) giveBack(r *request, i uint32, why Reason) {
 	j := m.db.editJob(r, i)
 	order := j.order
 	m.endAttempt(r, i, j, ending{reason: why})
-	m.archive(j)
+	m.archive(j, Ready)
 	m.makeReady(r, i, order)
 }
 
@@ -370,7 +372,7 @@ func (m *Machine) loseJob(r *request, i uint32, cause string) {
 	}
 	order := j.order
 	m.endAttempt(r, i, j, ending{reason: ReasonLost, err: "its worker was lost: " + cause, exit: -1})
-	m.archive(j)
+	m.archive(j, Ready)
 	j.lost++
 	m.makeReady(r, i, order)
 }

@@ -202,7 +202,7 @@ func (m *Machine) retryRequest(c *RetryRequest) (any, *Refusal) {
 	m.db.editSession(r.session, func(s *session) { s.live++ })
 	m.emitRequest(r)
 	free, revived := m.dispatcher.revive(&m.db, r, func(i uint32, j *job) {
-		m.archive(j)
+		m.archive(j, j.state)
 		m.db.move(r, j, Waiting)
 		j.reason, j.cause, j.retries, j.lost = NoReason, 0, 0, 0
 		m.emitJob(r, i, j)

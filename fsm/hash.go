@@ -87,6 +87,7 @@ func (j *job) sum(id JobID) uint64 {
 	h.word(uint64(j.worker))
 	h.word(j.order)
 	h.word(uint64(j.due))
+	h.stamp(j.delayed)
 	h.stamp(j.ready)
 	h.stamp(j.picked)
 	h.stamp(j.started)
@@ -108,10 +109,11 @@ func (m *jobMore) sum() uint64 {
 	h.word(uint64(m.dropped) | uint64(m.percent)<<32)
 	for i := range m.past {
 		p := &m.past[i]
-		h.word(uint64(p.attempt) | uint64(p.reason)<<32 | uint64(p.progress)<<40)
+		h.word(uint64(p.attempt) | uint64(p.reason)<<32 | uint64(p.progress)<<40 | uint64(p.to)<<48)
 		h.word(uint64(p.worker))
 		h.word(uint64(p.exit))
 		h.string(p.err)
+		h.stamp(p.delayed)
 		h.stamp(p.ready)
 		h.stamp(p.picked)
 		h.stamp(p.started)

@@ -29,7 +29,9 @@ func TestAgainstTheModel(t *testing.T) {
 		actions["time passes"] = d.passTime
 		actions["snapshot"] = d.restore
 		actions["view"] = func(t *rapid.T) { d.views = append(d.views, keptView{d.m.View(), digest(d.m.View())}) }
-		t.Repeat(actions)
+		for range 3 { // one Repeat is too short a life for much to happen in
+			t.Repeat(actions)
+		}
 		d.finish(t)
 	})
 }
@@ -189,8 +191,8 @@ func describe(v *View) string {
 			if !j.Times.NotBefore.IsZero() {
 				due = j.Times.NotBefore.UnixNano()
 			}
-			fmt.Fprintf(&b, "  %d %s: %s reason %q attempt %d by %d retries %d lost %d cause %d progress %d due %d result %q\n", j.ID.Index, j.Name,
-				j.State, j.Reason, j.Attempt, j.Worker, j.Retries, j.Lost, int32(j.Cause), j.Progress, due, j.Result)
+			fmt.Fprintf(&b, "  %d %s: %s reason %q attempt %d by %d retries %d lost %d cause %d progress %d due %d result %q error %q exit %d\n", j.ID.Index, j.Name,
+				j.State, j.Reason, j.Attempt, j.Worker, j.Retries, j.Lost, int32(j.Cause), j.Progress, due, j.Result, shortError(j.Error), j.ExitCode)
 		}
 	}
 	return b.String()
@@ -221,11 +223,19 @@ func (m *model) describe() string {
 			if j.state == Delayed {
 				due = j.due
 			}
-			fmt.Fprintf(&b, "  %d %s: %s reason %q attempt %d by %d retries %d lost %d cause %d progress %d due %d result %q\n", i, r.cmd.Jobs[i].Name,
-				j.state, j.reason, j.attempt, j.worker, j.retries, j.lost, int32(j.cause), j.progress, due, j.result)
+			fmt.Fprintf(&b, "  %d %s: %s reason %q attempt %d by %d retries %d lost %d cause %d progress %d due %d result %q error %q exit %d\n", i, r.cmd.Jobs[i].Name,
+				j.state, j.reason, j.attempt, j.worker, j.retries, j.lost, int32(j.cause), j.progress, due, j.result, shortError(j.err), j.exit)
 		}
 	}
 	return b.String()
+}
+
+// shortError leaves out how the loss of a worker is told.
+func shortError(s string) string {
+	if strings.HasPrefix(s, "its worker was lost") {
+		return "lost"
+	}
+	return s
 }
 
 // difference shows the lines in which two texts differ.

@@ -164,7 +164,8 @@ func (re *restorer) job(r *pack.Reader) error {
 		worker: WorkerID(r.Uint()), order: r.Uint(), due: r.Int(),
 	}
 	r.Skip()
-	j.ready, j.picked, j.started, j.ended = readStamp(r), readStamp(r), readStamp(r), readStamp(r)
+	j.delayed, j.ready, j.picked = readStamp(r), readStamp(r), readStamp(r)
+	j.started, j.ended = readStamp(r), readStamp(r)
 	if r.More() {
 		more := jobMore{result: r.Bytes(entryBytesMax), json: r.Bool(), err: readText(r), exit: int32(r.Int()), text: readText(r)}
 		readPastList(r, &more)
@@ -197,10 +198,11 @@ func readPastList(r *pack.Reader, more *jobMore) {
 	for range r.List(pastMax) {
 		r.Begin()
 		p := pastAttempt{
-			attempt: r.Uint32(), worker: WorkerID(r.Uint()), reason: Reason(r.Uint8()), progress: r.Uint8(),
+			attempt: r.Uint32(), worker: WorkerID(r.Uint()), to: State(r.Uint8()), reason: Reason(r.Uint8()), progress: r.Uint8(),
 			exit: int32(r.Int()), err: readText(r),
 		}
-		p.ready, p.picked, p.started, p.ended = readStamp(r), readStamp(r), readStamp(r), readStamp(r)
+		p.delayed, p.ready, p.picked = readStamp(r), readStamp(r), readStamp(r)
+		p.started, p.ended = readStamp(r), readStamp(r)
 		r.End()
 		more.past = append(more.past, p)
 	}

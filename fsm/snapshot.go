@@ -182,7 +182,7 @@ func writeRequest(w *pack.Writer, r *request) {
 
 func writeJob(w *pack.Writer, r *request, i uint32) {
 	j := r.job(i)
-	fields := 23
+	fields := 25
 	if j.more != nil {
 		fields += 6
 	}
@@ -202,7 +202,7 @@ func writeJob(w *pack.Writer, r *request, i uint32) {
 	w.Uint(j.order)
 	w.Int(j.due)
 	w.Uint(0) // room for a flag word
-	for _, s := range []stamp{j.ready, j.picked, j.started, j.ended} {
+	for _, s := range []stamp{j.delayed, j.ready, j.picked, j.started, j.ended} {
 		writeStamp(w, s)
 	}
 	if m := j.more; m != nil {
@@ -228,14 +228,15 @@ func writeStamp(w *pack.Writer, s stamp) {
 }
 
 func writePast(w *pack.Writer, p *pastAttempt) {
-	w.Array(14)
+	w.Array(17)
 	w.Uint(uint64(p.attempt))
 	w.Uint(uint64(p.worker))
+	w.Uint(uint64(p.to))
 	w.Uint(uint64(p.reason))
 	w.Uint(uint64(p.progress))
 	w.Int(int64(p.exit))
 	w.String(p.err)
-	for _, s := range []stamp{p.ready, p.picked, p.started, p.ended} {
+	for _, s := range []stamp{p.delayed, p.ready, p.picked, p.started, p.ended} {
 		writeStamp(w, s)
 	}
 }

@@ -29,6 +29,7 @@ type job struct {
 	worker   WorkerID
 	order    uint64 // place on the board among equal priorities: first come, first served
 	due      int64  // while Delayed: not before; while Running: its timeout, 0: none
+	delayed  stamp
 	ready    stamp
 	picked   stamp
 	started  stamp
@@ -57,10 +58,12 @@ const pastMax = 32
 type pastAttempt struct {
 	attempt  uint32
 	worker   WorkerID
+	to       State // that the job went into when the attempt was over
 	reason   Reason
 	progress uint8
 	exit     int32
 	err      string
+	delayed  stamp
 	ready    stamp
 	picked   stamp
 	started  stamp

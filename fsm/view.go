@@ -212,79 +212,74 @@ func (v *View) jobInfo(r *request, i uint32) JobInfo {
 	if m := j.more; m != nil {
 		info.ProgressText, info.Result, info.ResultJSON = m.text, m.result, m.json
 		info.Error, info.ExitCode = m.err, m.exit
-		if n := len(m.past); n > 0 && j.state != Done && m.err == "" {
+		if n := len(m.past); n > 0 && j.state != Done && j.state != Failed { // this attempt has no outcome of its own
 			info.Error, info.ExitCode = m.past[n-1].err, m.past[n-1].exit
 		}
 	}
 	return info
 }
 
-// History lists what became of a job, oldest first, in the order of the log.
+// History lists what became of a job, oldest first, in the order of the log. Each step is a state that the job went
+// into, so that Done, Failed and Cancelled are in it once for each time that the job really ended: an attempt that ended
+// without that shows as the Ready or Delayed that it led to, with its reason and error.
 func (v *View) History(id JobID) []Step {
 	r := v.request(id.Request)
 	if r == nil || id.Index >= r.len() {
 		return nil
 	}
 	j := r.job(id.Index)
-	steps := []Step{{Index: r.index, At: wallTime(r.created), State: Waiting}}
-	if j.more != nil {
-		for i := range j.more.past {
-			steps = appendAttempt(steps, &j.more.past[i], Step{})
-		}
-	}
+	h := history{{Index: r.index, At: wallTime(r.created), State: Waiting}}
 	now := pastAttempt{
-		attempt: j.attempt, worker: j.worker, reason: j.reason, progress: j.progress,
-		ready: j.ready, picked: j.picked, started: j.started, ended: j.ended,
+		attempt: j.attempt, worker: j.worker, to: j.state, reason: j.reason, progress: j.progress,
+		delayed: j.delayed, ready: j.ready, picked: j.picked, started: j.started, ended: j.ended,
 	}
 	var progressed Step
-	if j.more != nil {
-		now.err, now.exit = j.more.err, j.more.exit
-		progressed = Step{Index: j.more.progressedAt.index, At: wallTime(j.more.progressedAt.at), Progress: j.more.percent}
+	if m := j.more; m != nil {
+		for i := range m.past {
+			h.attempt(&m.past[i], Step{})
+		}
+		now.err, now.exit = m.err, m.exit
+		progressed = Step{Index: m.progressedAt.index, At: wallTime(m.progressedAt.at), Progress: m.percent}
 	}
-	steps = appendAttempt(steps, &now, progressed)
-	if j.state == Delayed {
-		last := steps[len(steps)-1]
-		steps = append(steps, Step{Index: last.Index, At: last.At, State: Delayed, Reason: j.reason})
-	}
-	if last := &steps[len(steps)-1]; j.state.Terminal() {
-		last.State = j.state
-	}
-	return steps
+	h.attempt(&now, progressed)
+	return h
 }
 
-// appendAttempt adds the steps of one attempt; progressed is its newest progress, if Index is not 0.
-func appendAttempt(steps []Step, p *pastAttempt, progressed Step) []Step {
-	add := func(s stamp, step Step) {
-		if s != (stamp{}) {
-			step.Index, step.At = s.index, wallTime(s.at)
-			steps = append(steps, step)
-		}
+// history grows step by step.
+type history []Step
+
+// add appends a step that was made at s, if it was, and is not what the last step says already.
+func (h *history) add(s stamp, step Step) {
+	step.Index, step.At = s.index, wallTime(s.at)
+	if last := (*h)[len(*h)-1]; s == (stamp{}) || step.Worker == 0 && last.State == step.State && last.Index == step.Index {
+		return
 	}
-	add(p.ready, Step{State: Ready})
-	add(p.picked, Step{State: Picked, Attempt: p.attempt, Worker: p.worker})
+	*h = append(*h, step)
+}
+
+// attempt adds the steps of one attempt; progressed is its newest progress, if Index is not 0.
+func (h *history) attempt(p *pastAttempt, progressed Step) {
+	mine := func(s State) Step { return Step{State: s, Attempt: p.attempt, Worker: p.worker} }
+	h.add(p.delayed, Step{State: Delayed})
+	h.add(p.ready, Step{State: Ready})
+	h.add(p.picked, mine(Picked))
 	progressed.Attempt, progressed.Worker = p.attempt, p.worker
 	if early := p.started == (stamp{}) || progressed.Index < p.started.index; early && progressed.Index != 0 {
 		progressed.State = Picked // it came before START
-		steps = append(steps, progressed)
+		*h = append(*h, progressed)
 		progressed.Index = 0
 	}
-	add(p.started, Step{State: Running, Attempt: p.attempt, Worker: p.worker})
+	h.add(p.started, mine(Running))
 	if progressed.Index != 0 {
 		progressed.State = Running
-		steps = append(steps, progressed)
+		*h = append(*h, progressed)
 	}
-	end := Step{State: Failed, Worker: p.worker, Attempt: p.attempt, Reason: p.reason, Progress: p.progress, Error: p.err, ExitCode: p.exit}
-	switch p.reason {
-	case NoReason:
-		end.State = Done
-	case ReasonNeeds, ReasonStop, ReasonUnmet, ReasonUser:
-		end.State = Cancelled
-	}
+	end := mine(p.to)
+	end.Reason, end.Progress, end.Error, end.ExitCode = p.reason, p.progress, p.err, p.exit
 	if p.picked == (stamp{}) {
 		end.Attempt, end.Worker = 0, 0 // cancelled in nobody's hands: what j says of them is of the attempt before
 	}
-	add(p.ended, end)
-	return steps
+	h.add(p.ended, end)
 }
 
 // Worker describes a worker.

@@ -1,0 +1,234 @@
+package fsm
+
+import (
+	"math/big"
+	"slices"
+	"time"
+)
+
+// release lets a job without open needs go on.
+func (m *model) release(j *modelJob) {
+	at := j.spec.StartAt
+	if j.spec.StartAfter > 0 {
+		at = max(at, m.now+int64(j.spec.StartAfter))
+	}
+	if at > m.now {
+		j.state, j.due = Delayed, at
+		return
+	}
+	m.ready(j)
+}
+
+// ready gives a job a new place at the end of the board.
+func (m *model) ready(j *modelJob) {
+	m.places++
+	j.place = m.places
+	m.readyInPlace(j)
+}
+
+// readyInPlace puts a job on the board, unless max_running bars it: those on the board have a claim to run.
+func (m *model) readyInPlace(j *modelJob) {
+	j.state, j.due, j.admitted = Ready, 0, false
+	j.admitted = m.room(j.r)
+}
+
+func (m *model) room(r *modelRequest) bool {
+	claims := uint32(0)
+	for _, j := range r.jobs {
+		if j.state.Assigned() || j.state == Ready && j.admitted {
+			claims++
+		}
+	}
+	return r.cmd.MaxRunning == 0 || claims < r.cmd.MaxRunning
+}
+
+// admit fills the places that have become free under max_running, best first.
+func (m *model) admit(r *modelRequest) {
+	for m.room(r) {
+		var best *modelJob
+		for _, j := range r.jobs {
+			if j.state == Ready && !j.admitted && (best == nil || j.before(best)) {
+				best = j
+			}
+		}
+		if best == nil {
+			return
+		}
+		best.admitted = true
+	}
+}
+
+func (j *modelJob) before(o *modelJob) bool {
+	return j.spec.Priority > o.spec.Priority || j.spec.Priority == o.spec.Priority && j.place < o.place
+}
+
+func (m *model) report(w WorkerID, p JobReport) Code {
+	j := m.job(p.Job)
+	switch {
+	case j == nil:
+		return CodeNotFound
+	case j.attempt != p.Attempt || j.worker != w:
+		return CodeStale
+	case j.state.Assigned():
+		return m.word(j, p)
+	}
+	// The attempt is over. What agrees with how it ended is an echo; anything else comes too late.
+	echoes := map[ReportKind]bool{}
+	switch {
+	case j.state == Cancelled:
+	case j.state == Done:
+		echoes[ReportStart], echoes[ReportDone] = true, true
+	case j.reason == ReasonError || j.reason == ReasonTimeout:
+		echoes[ReportStart], echoes[ReportFailed] = true, true
+	case j.reason == ReasonReturn:
+		echoes[ReportReturn] = true
+	}
+	if echoes[p.Kind] {
+		return CodeOK
+	}
+	return CodeStale
+}
+
+func (m *model) word(j *modelJob, p JobReport) Code {
+	switch p.Kind {
+	case ReportStart:
+		if j.state == Picked {
+			j.state = Running
+			if j.spec.Timeout > 0 {
+				j.due = m.now + int64(j.spec.Timeout+timeoutGrace)
+			}
+		}
+	case ReportDone:
+		if len(p.Result) > int(m.limits.ResultBytes) {
+			return CodeLimit
+		}
+		j.state, j.due, j.progress = Done, 0, 100
+		j.reason, j.result, j.err, j.exit = NoReason, string(p.Result), "", 0
+		for _, o := range j.r.jobs {
+			waitsOnIt := slices.ContainsFunc(o.needs, func(n Need) bool { return n.Job == j.id.Index })
+			if o.state == Waiting && waitsOnIt && j.r.open(o) == 0 {
+				m.release(o)
+			}
+		}
+		m.admit(j.r)
+		m.end(j.r)
+	case ReportFailed:
+		reason := ReasonError
+		if p.Timeout {
+			reason = ReasonTimeout
+		}
+		m.failed(j, reason, p.Error, p.ExitCode, p.NoRetry)
+	case ReportReturn:
+		m.backOnBoard(j, ReasonReturn)
+	default:
+		return CodeInvalid
+	}
+	return CodeOK
+}
+
+func (r *modelRequest) open(j *modelJob) (n int) {
+	for _, need := range j.needs {
+		if r.jobs[need.Job].state != Done {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) failed(j *modelJob, reason Reason, err string, exit int32, noRetry bool) {
+	j.reason, j.err, j.exit, j.due = reason, err, exit, 0
+	never := reason == ReasonError && slices.Contains(j.spec.Retry.Never, exit)
+	if noRetry || never || j.retries >= j.spec.Retry.Limit {
+		m.fail(j)
+		return
+	}
+	wait := delay(j.spec.Retry, j.retries)
+	j.retries++
+	j.progress = 0
+	if wait > 0 {
+		j.state, j.due = Delayed, m.now+wait
+	} else {
+		m.ready(j)
+	}
+	m.admit(j.r)
+}
+
+// delay is backoff × (factor/1000)^n in exact numbers, rounded down at each step.
+func delay(r Retry, n uint32) int64 {
+	longest := big.NewInt(int64(365 * 24 * time.Hour))
+	wait := big.NewInt(int64(r.Backoff))
+	for range n {
+		if r.Factor > 1000 {
+			wait.Mul(wait, big.NewInt(int64(r.Factor)))
+			wait.Quo(wait, big.NewInt(1000))
+		}
+		if wait.Cmp(longest) > 0 {
+			wait.Set(longest)
+		}
+	}
+	if limit := big.NewInt(int64(r.Max)); r.Max > 0 && wait.Cmp(limit) > 0 {
+		wait = limit
+	}
+	return wait.Int64()
+}
+
+func (m *model) fail(j *modelJob) {
+	j.state, j.due = Failed, 0
+	if j.r.cmd.OnFailure == StopRequest {
+		for _, o := range j.r.jobs {
+			m.cancelJob(o, ReasonStop, j.id.Index)
+		}
+	} else {
+		doomed := []*modelJob{j}
+		for len(doomed) > 0 {
+			cause := doomed[0]
+			doomed = doomed[1:]
+			for _, o := range j.r.jobs {
+				if o.state == Waiting && slices.ContainsFunc(o.needs, func(n Need) bool { return n.Job == cause.id.Index }) {
+					m.cancelJob(o, ReasonNeeds, cause.id.Index)
+					doomed = append(doomed, o)
+				}
+			}
+		}
+	}
+	m.admit(j.r)
+	m.end(j.r)
+}
+
+func (m *model) cancelJob(j *modelJob, why Reason, cause uint32) {
+	if !j.state.Terminal() {
+		j.state, j.reason, j.cause, j.due = Cancelled, why, cause, 0
+	}
+}
+
+// backOnBoard puts a job that a worker held where it was.
+func (m *model) backOnBoard(j *modelJob, why Reason) {
+	j.reason, j.progress, j.err, j.exit = why, 0, "", 0
+	if why == ReasonLost {
+		j.err, j.exit = "its worker was lost", -1
+	}
+	m.readyInPlace(j)
+}
+
+// end ends a request of which nothing runs or will.
+func (m *model) end(r *modelRequest) {
+	failed := false
+	for _, j := range r.jobs {
+		if !j.state.Terminal() {
+			return
+		}
+		failed = failed || j.state == Failed
+	}
+	if r.state != Running {
+		return
+	}
+	r.ended = m.now
+	switch {
+	case r.cancelled:
+		r.state = Cancelled
+	case failed:
+		r.state = Failed
+	default:
+		r.state = Done
+	}
+}
