@@ -66,6 +66,9 @@ func (x *executor) run(ctx context.Context, job Job, w work) outcome {
 	}
 	defer a.end()
 	env := jobEnv(job, w, a, x.addresses(), x.mark)
+	if err := checkDir(w.dir); err != nil {
+		return failed("working directory: %v", err)
+	}
 	path, err := lookPath(w.args[0], envValue(env, "PATH"), w.dir)
 	if err != nil {
 		return failed("%v", err)
@@ -78,6 +81,18 @@ func (x *executor) run(ctx context.Context, job Job, w work) outcome {
 	end := p.wait(ctx, x.kill, x.killGrace)
 	x.poller.remove(a)
 	return judge(ctx, end, w, a)
+}
+
+// checkDir tells of a working directory that is none: the system's word for it would name the program instead.
+func checkDir(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", dir)
+	}
+	return err
 }
 
 // judge tells what the end of a process means.

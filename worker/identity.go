@@ -18,6 +18,7 @@ var ErrDataInUse = errors.New("data directory is in use")
 
 const (
 	identityFile  = "worker.id"
+	nodeFile      = "node.json" // a coordinator's identity: its directory is none for a worker
 	lockFile      = "worker.lock"
 	identityBytes = 16
 )
@@ -33,6 +34,9 @@ type identity struct {
 func openIdentity(dir string) (*identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, nodeFile)); err == nil {
+		return nil, fmt.Errorf("data directory %q belongs to a coordinator: choose another with --data", dir)
 	}
 	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
 	switch ok, err := lock.TryLock(); {

@@ -51,6 +51,11 @@ func (w *Worker) start() (_ *service, err error) {
 		return nil, err
 	}
 	s.onClose(func() { s.complain("unlock data directory", id.close()) })
+	if w.ready != nil {
+		if err := w.ready(); err != nil {
+			return nil, err
+		}
+	}
 	found, err := startDiscovery(w.cfg, id.id, w.log.Named("gossip"))
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type Worker struct {
 	cfg       config.Worker
 	log       hclog.Logger
 	guardArgv []string
+	ready     func() error // see WithReady
 	connect   connector
 	handlers  map[string]HandlerFunc
 	misuse    error // of Handle; Run returns it
@@ -63,6 +64,9 @@ func WithLogger(log hclog.Logger) Option { return func(w *Worker) { w.log = log 
 //
 // Workers that only have Go handlers need none.
 func WithGuard(argv ...string) Option { return func(w *Worker) { w.guardArgv = argv } }
+
+// WithReady has Run call ready once the data directory is this worker's own, before it joins. Its error ends Run.
+func WithReady(ready func() error) Option { return func(w *Worker) { w.ready = ready } }
 
 // New makes a worker and starts nothing. It fails if cfg lacks something, and names what.
 //

@@ -43,26 +43,22 @@ func (a *app) runWorker(ctx context.Context, cfg config.Worker) error {
 		return fmt.Errorf("find the program for the guard of the worker: %w", err)
 	}
 	log := newLogger(a.err, "worker", cfg.LogLevel, cfg.LogJSON, a.colour(a.err))
-	w, err := worker.New(cfg, worker.WithLogger(log), worker.WithGuard(self, guardCommand))
+	w, err := worker.New(cfg, worker.WithLogger(log), worker.WithGuard(self, guardCommand), worker.WithReady(func() error {
+		return writeAddresses(cfg.Data, addresses{Name: cfg.Name, PID: os.Getpid()})
+	}))
 	if err != nil {
 		return wrongSettings("worker", err)
 	}
 	for name, handler := range worker.Builtin() {
 		w.Handle(name, handler)
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	if err := writeAddresses(cfg.Data, addresses{Name: cfg.Name, PID: os.Getpid()}); err != nil {
-		return err
-	}
-	defer removeAddresses(cfg.Data)
 	if a.hurry != nil {
 		kill := w.Kill // a second signal: the jobs are ended and handed back at once
 		a.hurry.Store(&kill)
 	}
 	log.Info("worker starts", "name", cfg.Name, "data", cfg.Data, "slots", cfg.Slots, "queues", cfg.Queues, "pid", os.Getpid())
 	err = w.Run(ctx)
+	removeAddresses(cfg.Data)
 	if err == nil {
 		log.Info("worker has stopped")
 	}
