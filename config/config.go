@@ -57,8 +57,8 @@ func DefaultCoordinator() Coordinator {
 		HTTP: "127.0.0.1:7070", RPC: "127.0.0.1:7071", Gossip: "127.0.0.1:7072",
 		Cluster: "muster", LogLevel: "info",
 		Raft: Raft{
-			LogStore: "boltdb", Heartbeat: 500 * time.Millisecond, Election: 500 * time.Millisecond,
-			Lease: 400 * time.Millisecond, EntryBytes: 256 << 10, InFlight: 2, SnapshotBytes: 256 << 20,
+			LogStore: "boltdb", Heartbeat: 350 * time.Millisecond, Election: 350 * time.Millisecond,
+			Lease: 300 * time.Millisecond, EntryBytes: 256 << 10, InFlight: 2, SnapshotBytes: 256 << 20,
 			TrailingLogs: 2048, DiskStallLimit: 5 * time.Second, TransportWait: 2 * time.Second, SnapshotsRetain: 2,
 		},
 		Lease:   Lease{TTL: 10 * time.Second, ReconnectGrace: 2 * time.Second},
