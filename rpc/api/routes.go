@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"reflect"
 	"slices"
 
 	"github.com/musterhq/muster/rpc/rest"
@@ -25,14 +24,6 @@ type route struct {
 func (rt route) has(param string) bool { return slices.Contains(rt.params, param) }
 
 func (rt route) pattern() string { return rt.method + " " + rt.path }
-
-// outType is nil for answers that are not JSON.
-func (rt route) outType() reflect.Type {
-	if _, ok := rt.out.(string); ok || rt.out == nil {
-		return nil
-	}
-	return reflect.TypeOf(rt.out)
-}
 
 // Media types of answers that are not JSON documents of rpc/rest.
 const (

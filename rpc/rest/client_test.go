@@ -104,7 +104,9 @@ func TestRetries(t *testing.T) {
 		{"a read, whatever happened", []http.HandlerFunc{hangsUp, refuses(503, CodeNoLeader), refuses(503, CodeUnknownOutcome), refuses(429, CodeOverloaded), cutsOff, request}, getRequest, 6, ""},
 		{"a proxy's word", []http.HandlerFunc{says(502, "bad gateway"), request}, getRequest, 2, ""},
 		{"not found is final", []http.HandlerFunc{refuses(404, CodeNotFound)}, getRequest, 1, "no: not_found"},
-		{"no redirect is followed", []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 307) }}, getRequest, 1, "Temporary Redirect"},
+		{"no redirect is followed", []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}}, getRequest, 1, "Temporary Redirect"},
 		{"a submit has a key", []http.HandlerFunc{hangsUp, refuses(503, CodeUnknownOutcome), says(201, Submitted{ID: "r1"})}, submit, 3, ""},
 		{"a retry of a request is said once", []http.HandlerFunc{hangsUp, says(200, Retried{})}, retryRequest, 1, errOutcome.Error()},
 		{"a retry whose outcome is unknown", []http.HandlerFunc{refuses(503, CodeUnknownOutcome), says(200, Retried{})}, retryRequest, 1, errOutcome.Error()},

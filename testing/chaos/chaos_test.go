@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"testing"
 	"time"
-
-	"github.com/musterhq/muster/testing/harness"
 )
 
 // TestShortSoak is a soak of a few faults. MUSTER_SOAK says for how long instead, MUSTER_SEED with which seed.
@@ -32,8 +30,9 @@ func TestShortSoak(t *testing.T) {
 		o.Faults, o.For = 0, d
 	}
 	t.Logf("replay with: MUSTER_SEED=%d MUSTER_SOAK=%v go test ./testing/chaos -run TestShortSoak", o.Seed, max(o.For, time.Minute))
-	report := Soak(t.Context(), t, o)
-	t.Logf("%v", report)
+	if report := Soak(t.Context(), t, o); !t.Failed() {
+		t.Logf("%v", report)
+	}
 }
 
 func TestASeedIsASchedule(t *testing.T) {
@@ -75,28 +74,5 @@ func TestWorkIsADAGWithAKnownEnd(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("the load has jobs that end %v", seen)
-	}
-}
-
-func TestCheckStepsSeesWhatIsWrong(t *testing.T) {
-	step := func(index uint64, state string, attempt int) harness.Step {
-		return harness.Step{Index: index, State: state, Attempt: attempt}
-	}
-	good := []harness.Step{step(1, "ready", 0), step(1, "picked", 1), step(2, "running", 1), step(3, "done", 1)}
-	done := harness.Job{State: "done", Attempt: 1}
-	if err := checkSteps(done, good); err != nil {
-		t.Error(err)
-	}
-	for name, bad := range map[string][]harness.Step{
-		"ended twice":         append(slices.Clone(good), step(4, "failed", 1)),
-		"never ended":         good[:3],
-		"index goes back":     {step(2, "ready", 0), step(1, "done", 0)},
-		"attempt goes back":   {step(1, "picked", 2), step(2, "done", 1)},
-		"attempt left out":    {step(1, "ready", 0), step(2, "picked", 2), step(3, "done", 2)},
-		"goes on after ended": {step(1, "done", 1), step(2, "running", 1)},
-	} {
-		if checkSteps(done, bad) == nil {
-			t.Errorf("%s is not noticed", name)
-		}
 	}
 }

@@ -108,8 +108,9 @@ func TestEverythingKilled(t *testing.T) {
 	gate.Open()
 	c.WaitRequest(r.ID, "done")
 	jobs := c.JobNames(r.ID)
-	if jobs["a"].Attempt != 1 || jobs["b"].Attempt != 2 || jobs["c"].Attempt != 1 {
-		t.Errorf("attempts a %d, b %d, c %d; want 1, 2, 1", jobs["a"].Attempt, jobs["b"].Attempt, jobs["c"].Attempt)
+	// What b's first worker lost may have been given to the other one before that was back: one lost worker more.
+	if b := jobs["b"]; b.Attempt < 2 || b.Lost != b.Attempt-1 || jobs["a"].Attempt != 1 || jobs["c"].Attempt != 1 {
+		t.Errorf("a ended as attempt %d, b as %d after %d lost workers, c as %d", jobs["a"].Attempt, b.Attempt, b.Lost, jobs["c"].Attempt)
 	}
 	for _, j := range jobs {
 		checkHistory(t, j, c.History(j.ID))

@@ -80,27 +80,11 @@ func stepOf(t *testing.T, steps []harness.Step, state string) harness.Step {
 	return steps[i]
 }
 
-// checkHistory checks what every job's history must hold: the log index never goes back, attempts count up, nothing
-// comes after the end, and when the job has ended there is exactly one step that ended it.
+// checkHistory fails the test when a job's history does not hold together, see harness.CheckSteps.
 func checkHistory(t *testing.T, job harness.Job, steps []harness.Step) {
 	t.Helper()
-	ends := 0
-	for i, s := range steps {
-		if i > 0 && (s.Index < steps[i-1].Index || s.Attempt < steps[i-1].Attempt) {
-			t.Errorf("job %s: step %+v after %+v", job.Name, s, steps[i-1])
-		}
-		if s.Index == 0 || s.Time.IsZero() {
-			t.Errorf("job %s: step %+v has no log index or no time", job.Name, s)
-		}
-		if s.Terminal() {
-			ends++
-		}
-	}
-	if !job.Ended() {
-		return
-	}
-	if ends != 1 || !steps[len(steps)-1].Terminal() {
-		t.Errorf("job %s ended %d times: %+v", job.Name, ends, steps)
+	if err := harness.CheckSteps(job, steps); err != nil {
+		t.Errorf("job %s: %v: %+v", job.Name, err, steps)
 	}
 }
 

@@ -138,3 +138,10 @@ func (n *Node) With(tb TB, flags ...string) {
 	n.flags = append(slices.Clone(n.flags), flags...)
 	n.Restart(tb)
 }
+
+// Begin starts the node and does not wait until it listens: it may refuse to.
+func (n *Node) Begin(tb TB) {
+	tb.Helper()
+	n.Kill()
+	n.spawn(tb)
+}
