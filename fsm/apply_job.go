@@ -58,12 +58,7 @@ func (m *Machine) makeReady(r *request, i uint32, order uint64) {
 	}
 	j.order = order
 	j.ready = m.stamp()
-	if r.maxRunning > 0 && r.boarded+r.assigned() >= r.maxRunning {
-		j.flags |= flagHeld
-		m.board.Hold(r.spec(i), ticket{j.order, JobID{r.id, i}})
-	} else {
-		m.boardJob(r, i, j)
-	}
+	m.boardJob(r, i, j)
 	m.emitJob(r, i, j)
 }
 
@@ -71,6 +66,20 @@ func (m *Machine) boardJob(r *request, i uint32, j *job) {
 	j.flags &^= flagHeld
 	r.boarded++
 	m.board.Add(r.spec(i), ticket{j.order, JobID{r.id, i}})
+	m.weighRoom(r)
+}
+
+// weighRoom keeps the board's surplus right, after a change of the jobs that r has on the board or runs.
+func (m *Machine) weighRoom(r *request) {
+	if r.maxRunning == 0 {
+		return
+	}
+	var surplus uint32
+	if room := r.room(); r.boarded > room {
+		surplus = r.boarded - room
+	}
+	m.board.surplus += int(surplus) - int(r.surplus)
+	r.surplus = surplus
 }
 
 // onBoard says whether a ticket still stands for a job on the board.
@@ -102,15 +111,30 @@ func (m *Machine) unboard(r *request, i uint32, j *job) {
 	}
 	r.boarded--
 	m.board.Remove(r.spec(i), t, m.onBoard)
+	m.weighRoom(r)
 }
 
-// admitHeld puts the best of the jobs that max_running holds back on the board, while there is room.
+// park takes a job whose request is full off the board until the request has room. The job must be the first of its
+// class: JobBoard forgets that entry at once, so that the job may come back with the same order.
+func (m *Machine) park(r *request, t ticket) {
+	r = m.db.own(r)
+	i := t.job.Index
+	j := m.db.editJob(r, i)
+	m.unboard(r, i, j)
+	j.flags |= flagHeld
+	m.board.Hold(r.spec(i), t)
+}
+
+// admitHeld follows the end of an assignment: the request has room for one more, so the best of its parked jobs goes
+// back on the board, one in each class because any of them may be what a worker can run. Thus the best jobs of each
+// class, as many as there is room for, are on the board. Those that are not granted after all are parked again.
 func (m *Machine) admitHeld(r *request) {
-	for r.boarded+r.assigned() < r.maxRunning {
-		t, ok := m.board.FirstHeld(r.id, m.heldBack)
-		if !ok {
-			return
-		}
+	m.weighRoom(r)
+	if r.room() == 0 {
+		return
+	}
+	m.best = m.board.FirstHeld(m.best[:0], r.id, m.heldBack)
+	for _, t := range m.best {
 		i := t.job.Index
 		j := m.db.editJob(r, i)
 		m.unboard(r, i, j)
@@ -133,6 +157,7 @@ func (m *Machine) grant(w *worker, r *request, i uint32) *worker {
 	j.worker = w.id
 	j.reason, j.progress = NoReason, 0
 	j.picked, j.started, j.ended = m.stamp(), stamp{}, stamp{}
+	m.weighRoom(r)
 	m.emitJob(r, i, j)
 	return m.workers.take(w, JobID{r.id, i}, r.spec(i).Slots)
 }
@@ -360,6 +385,7 @@ func (m *Machine) giveBack(r *request, i uint32, why Reason) {
 	m.endAttempt(r, i, j, ending{reason: why})
 	m.archive(j, Ready)
 	m.makeReady(r, i, order)
+	m.admitHeld(r)
 }
 
 // loseJob is giveBack for a job whose worker was lost, up to its lost_limit.
@@ -375,6 +401,7 @@ func (m *Machine) loseJob(r *request, i uint32, cause string) {
 	m.archive(j, Ready)
 	j.lost++
 	m.makeReady(r, i, order)
+	m.admitHeld(r)
 }
 
 // cancelJob ends a job that has not ended. Its worker, if it has one, is told to stop it.

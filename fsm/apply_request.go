@@ -1,6 +1,9 @@
 package fsm
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // submitRequest is SessionsDB.addRequestToSession and addJobsToRequest, then JobDispatcher.submitJob and submitDepJob,
 // then JobBoard.addJob for every job with no open need.
@@ -67,15 +70,22 @@ func (m *Machine) checkRequest(c *SubmitRequest) *Refusal {
 		return refuse(CodeInvalid, "a request has at least one job")
 	case n > int(l.Jobs):
 		return refuse(CodeLimit, "%d jobs: a request has at most %d", n, l.Jobs)
+	case len(c.Specs) > int(l.Jobs):
+		return refuse(CodeLimit, "%d specs: a request has at most %d, like jobs", len(c.Specs), l.Jobs)
 	case m.kept()+uint64(n) > l.LiveJobs:
 		return refuse(CodeLimit, "%d jobs are kept and %d would be too many: at most %d", m.kept(), n, l.LiveJobs)
-	case len(c.Name) > nameBytesMax || len(c.Key) > nameBytesMax:
-		return refuse(CodeLimit, "names and idempotency keys have at most %d bytes", nameBytesMax)
+	case len(c.Key) > nameBytesMax:
+		return refuse(CodeLimit, "an idempotency key has at most %d bytes", nameBytesMax)
+	case c.Key != "" && m.db.keys.Len() >= int(l.Keys):
+		return refuse(CodeLimit, "%d idempotency keys are kept, as many as the limit allows: submit without one, or when older ones have expired", m.db.keys.Len())
 	case c.OnFailure > StopRequest:
 		return refuse(CodeInvalid, "unknown on_failure %d", c.OnFailure)
 	}
+	if refusal := checkText("a request's name", c.Name); refusal != nil {
+		return refusal
+	}
 	for i := range c.Specs {
-		if refusal := checkSpec(&c.Specs[i]); refusal != nil {
+		if refusal := checkSpec(&c.Specs[i], int(l.SpecBytes)); refusal != nil {
 			return refusal
 		}
 	}
@@ -89,8 +99,9 @@ func (m *Machine) checkJobs(c *SubmitRequest) *Refusal {
 	var needs []uint32
 	for i := range c.Jobs {
 		j := &c.Jobs[i]
-		if j.Name == "" || len(j.Name) > nameBytesMax {
-			return refuse(CodeInvalid, "job %d: a name has 1 to %d bytes, not %d", i, nameBytesMax, len(j.Name))
+		if refusal := checkName("a job's name", j.Name); refusal != nil {
+			refusal.Detail = fmt.Sprintf("job %d: %s", i, refusal.Detail)
+			return refusal
 		}
 		if _, twice := names[j.Name]; twice {
 			return refuse(CodeInvalid, "two jobs are called %q", j.Name)
@@ -124,7 +135,14 @@ func (m *Machine) checkJobs(c *SubmitRequest) *Refusal {
 	return nil
 }
 
-func checkSpec(s *JobSpec) *Refusal {
+// The most items in the lists of a JobSpec; its labels are bounded by labelsMax.
+const (
+	argsMax  = 64 << 10
+	envMax   = 16 << 10
+	neverMax = 256
+)
+
+func checkSpec(s *JobSpec, bytesMax int) *Refusal {
 	switch {
 	case s.Kind < WorkCommand || s.Kind > WorkHandler || len(s.Args) == 0 || s.Kind != WorkCommand && len(s.Args) != 1:
 		return refuse(CodeInvalid, "a job has a command, a shell script or a handler")
@@ -134,12 +152,33 @@ func checkSpec(s *JobSpec) *Refusal {
 		return refuse(CodeInvalid, "priority %d is not within -100…100", s.Priority)
 	case s.Timeout < 0 || s.StartAfter < 0 || s.StartAt < 0 || s.Retry.Backoff < 0 || s.Retry.Max < 0:
 		return refuse(CodeInvalid, "a duration is negative")
-	case s.Queue == "" || len(s.Queue) > nameBytesMax:
-		return refuse(CodeInvalid, "a queue's name has 1 to %d bytes", nameBytesMax)
-	case !sortedPairs(s.Labels) || !sortedPairs(s.Env):
-		return refuse(CodeInvalid, "labels and env are sorted by key, each key once")
+	case len(s.Args) > argsMax || len(s.Env) > envMax || len(s.Retry.Never) > neverMax:
+		return refuse(CodeLimit, "%d arguments, %d variables in env and %d exit codes that are not retried: at most %d, %d and %d",
+			len(s.Args), len(s.Env), len(s.Retry.Never), argsMax, envMax, neverMax)
+	case !sortedPairs(s.Env):
+		return refuse(CodeInvalid, "env is sorted by key, each key once")
 	}
-	return nil
+	if n := specBytes(s); n > bytesMax {
+		return refuse(CodeLimit, "a job's arguments, directory, env and labels have %d bytes: at most %d; send more as payload or by reference", n, bytesMax)
+	}
+	if refusal := checkName("a queue's name", s.Queue); refusal != nil {
+		return refusal
+	}
+	return checkLabels(s.Labels)
+}
+
+// specBytes is how much text a spec has, but for its queue.
+func specBytes(s *JobSpec) int {
+	n := len(s.Dir)
+	for _, a := range s.Args {
+		n += len(a)
+	}
+	for _, list := range [...][]Pair{s.Env, s.Labels} {
+		for i := range list {
+			n += len(list[i].Key) + len(list[i].Value)
+		}
+	}
+	return n
 }
 
 func sortedPairs(list []Pair) bool {

@@ -1,8 +1,5 @@
 package fsm
 
-// nameBytesMax is the longest name of a session, request, job, worker, queue or label.
-const nameBytesMax = 256
-
 func (m *Machine) openSession(c *OpenSession) (any, *Refusal) {
 	if id, ok := m.db.names.Get(c.Name); ok {
 		if m.db.session(id).closed {
@@ -18,11 +15,11 @@ func (m *Machine) openSession(c *OpenSession) (any, *Refusal) {
 
 // mayOpen says why a new session of that name cannot be opened.
 func (m *Machine) mayOpen(name string) *Refusal {
-	if name == "" || len(name) > nameBytesMax {
-		return refuse(CodeInvalid, "a session's name has 1 to %d bytes, not %d", nameBytesMax, len(name))
+	if refusal := checkName("a session's name", name); refusal != nil {
+		return refusal
 	}
 	if m.db.sessions.Len() >= int(m.limits.Sessions) {
-		return refuse(CodeLimit, "there are %d sessions, as many as the limit allows", m.limits.Sessions)
+		return refuse(CodeLimit, "there are %d sessions, as many as the limit allows: close some that are done with", m.limits.Sessions)
 	}
 	return nil
 }
@@ -35,9 +32,14 @@ func (m *Machine) addSession(name string) SessionID {
 }
 
 func (m *Machine) closeSession(c *CloseSession) *Refusal {
-	if m.db.session(c.ID) == nil {
+	s := m.db.session(c.ID)
+	switch {
+	case s == nil:
 		return refuse(CodeNotFound, "session %s is not known", c.ID)
+	case s.closed:
+		return nil
 	}
-	m.db.editSession(c.ID, func(s *session) { s.closed = true })
+	m.db.editSession(c.ID, func(s *session) { s.closed, s.closedAt = true, m.now })
+	m.dueSession(m.db.session(c.ID))
 	return nil
 }

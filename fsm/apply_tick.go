@@ -20,6 +20,15 @@ func (m *Machine) tick(c *Tick) (any, *Refusal) {
 		m.reap(e)
 		changes++
 	}
+	for range TickMax { // after the requests, because the last of them to go makes its session due
+		s, ok := m.due.closed.Min()
+		if !ok || addTime(s.at, m.limits.KeepFor) > m.now {
+			break
+		}
+		m.due.closed.Delete(s)
+		m.db.removeSession(m.db.session(s.id))
+		changes++
+	}
 	for range TickMax {
 		k, ok := m.due.orphans.Min()
 		if !ok || addTime(k.created, m.limits.KeepKeys) > m.now {
@@ -91,5 +100,14 @@ func (m *Machine) reap(e endedAt) (jobs uint64) {
 		m.due.orphans.Set(orphanKey{k.created, k.key})
 	}
 	m.db.removeRequest(r)
+	m.dueSession(m.db.session(r.session))
 	return jobs
+}
+
+// dueSession makes a session due to be forgotten, if it is closed and none of its requests is kept. It gets none
+// again, so it stays due.
+func (m *Machine) dueSession(s *session) {
+	if s.closed && s.requests == 0 {
+		m.due.closed.Set(closedAt{s.closedAt, s.id})
+	}
 }

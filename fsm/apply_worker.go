@@ -7,7 +7,7 @@ import (
 const (
 	// SlotsMax is the most slots that a worker may have.
 	SlotsMax = 100_000
-	// queuesMax and labelsMax bound what one worker may carry.
+	// queuesMax bounds what one worker may serve, and labelsMax what one worker may carry or one job may ask for.
 	queuesMax = 256
 	labelsMax = 256
 )
@@ -58,16 +58,22 @@ func (m *Machine) describe(w *worker, c *JoinWorker) {
 
 func checkJoin(c *JoinWorker) *Refusal {
 	switch {
-	case c.Name == "" || len(c.Name) > nameBytesMax || len(c.Identity) > nameBytesMax:
-		return refuse(CodeInvalid, "a worker's name has 1 to %d bytes", nameBytesMax)
+	case len(c.Identity) > nameBytesMax:
+		return refuse(CodeInvalid, "a worker's identity has at most %d bytes", nameBytesMax)
 	case c.Slots == 0 || c.Slots > SlotsMax:
 		return refuse(CodeInvalid, "a worker has 1 to %d slots, not %d", SlotsMax, c.Slots)
 	case len(c.Queues) == 0 || len(c.Queues) > queuesMax:
 		return refuse(CodeInvalid, "a worker serves 1 to %d queues, not %d", queuesMax, len(c.Queues))
-	case len(c.Labels) > labelsMax || !sortedPairs(c.Labels):
-		return refuse(CodeInvalid, "a worker has at most %d labels, sorted, each key once", labelsMax)
 	}
-	return nil
+	if refusal := checkName("a worker's name", c.Name); refusal != nil {
+		return refusal
+	}
+	for _, q := range c.Queues {
+		if refusal := checkName("a queue's name", q); refusal != nil {
+			return refusal
+		}
+	}
+	return checkLabels(c.Labels)
 }
 
 // takeAway takes every job out of a worker's hands, in the order of their ids, and counts them. One job's end may

@@ -8,7 +8,13 @@ import (
 
 // BenchmarkJob is the whole way of no-op jobs through Apply: submitted in requests of 1,000, granted, started and
 // done, with 4 workers of 64 slots. Each job makes five transitions: waiting, ready, picked, running, done.
-func BenchmarkJob(b *testing.B) {
+func BenchmarkJob(b *testing.B) { benchmarkJobs(b, 0) }
+
+// BenchmarkMaxRunning is BenchmarkJob with half as many jobs at once as there are slots: all the others are parked by
+// the workers that want more, and each comes back once.
+func BenchmarkMaxRunning(b *testing.B) { benchmarkJobs(b, 128) }
+
+func benchmarkJobs(b *testing.B, maxRunning uint32) {
 	m := New()
 	index := uint64(0)
 	do := func(cmds ...Command) []Answer {
@@ -34,7 +40,7 @@ func BenchmarkJob(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for n := 0; n < b.N; n += len(jobs) {
-		do(SubmitRequest{Session: "s", Specs: []JobSpec{simpleSpec()}, Jobs: jobs})
+		do(SubmitRequest{Session: "s", MaxRunning: maxRunning, Specs: []JobSpec{simpleSpec()}, Jobs: jobs})
 		for left := len(jobs); left > 0; {
 			for w := WorkerID(1); w <= 4; w++ {
 				var c JobStates

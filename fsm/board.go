@@ -11,13 +11,26 @@ import (
 // when jobs arrive in order.
 //
 // It is derived state: rebuilt from the jobs on restore, never persisted. Removing a job leaves its entry behind; an
-// entry counts only while the job is ready, on the board and has the same order (see JobBoard.valid).
+// entry counts only while the job is ready, on the board and has the same order (see Machine.onBoard).
+//
+// Every job that becomes ready goes on the board. One that comes up first in its class while its request runs as many
+// as max_running allows is parked: it leaves the board until its request has room again (see Machine.firstOf), so that
+// what cannot run yet is passed by once, not at every grant.
 type JobBoard struct {
-	classes map[string]*class    // by key; looked up, never ranged over
-	list    []*class             // the same in the order in which they came up
-	held    map[RequestID]*class // jobs that max_running bars from the board; looked up, never ranged over
-	ready   int                  // jobs on the board
-	stirred bool                 // something was added since the last match
+	classes map[string]*class     // by key; looked up, never ranged over
+	list    []*class              // the same in the order in which they came up
+	sweepAt int                   // length of list at which its empty classes are forgotten
+	held    map[RequestID]*parked // jobs that max_running keeps off the board; looked up, never ranged over
+	ready   int                   // jobs on the board
+	surplus int                   // of them, those that max_running would bar if the others were granted
+	stirred bool                  // something was added since the last match
+}
+
+// parked is the jobs of one request that max_running keeps off the board, by class.
+type parked struct {
+	classes map[string]*class // by key; looked up, never ranged over
+	list    []*class          // the same in the order in which they came up; empty ones too
+	n       int               // jobs
 }
 
 // class is the jobs that the same workers can run.
@@ -46,7 +59,7 @@ type ticket struct {
 	job   JobID
 }
 
-// emptyClassesMax is the number of classes beyond which an empty one is forgotten.
+// emptyClassesMax is the number of classes up to which empty ones are kept unconditionally.
 const emptyClassesMax = 256
 
 // compactMin is the number of dead entries that a bucket may carry unconditionally.
@@ -75,11 +88,25 @@ func (b *JobBoard) classOf(s *JobSpec) *class {
 		if b.classes == nil {
 			b.classes = make(map[string]*class)
 		}
+		if len(b.list) >= max(b.sweepAt, emptyClassesMax) {
+			b.sweep()
+		}
 		c = &class{key: s.class, queue: s.Queue, labels: s.Labels, slots: s.Slots}
 		b.classes[s.class] = c
 		b.list = append(b.list, c)
 	}
 	return c
+}
+
+// sweep forgets the empty classes. The next one is due when the list has doubled, so that a class costs O(1) of it.
+func (b *JobBoard) sweep() {
+	b.list = slices.DeleteFunc(b.list, func(c *class) bool {
+		if c.n == 0 {
+			delete(b.classes, c.key)
+		}
+		return c.n == 0
+	})
+	b.sweepAt = 2 * len(b.list)
 }
 
 // Add puts a job on the board.
@@ -93,45 +120,51 @@ func (b *JobBoard) Add(s *JobSpec, t ticket) {
 
 // Remove takes a job that was added off the board.
 func (b *JobBoard) Remove(s *JobSpec, t ticket, valid func(ticket) bool) {
-	c := b.classOf(s)
-	c.drop(s.Priority, t, valid)
+	b.classOf(s).drop(s.Priority, t, valid)
 	b.ready--
-	if c.n == 0 && len(b.list) > emptyClassesMax {
-		delete(b.classes, c.key)
-		b.list = slices.DeleteFunc(b.list, func(o *class) bool { return o == c })
-	}
 }
 
-// Hold keeps a job that its request's max_running bars from the board.
+// Hold parks a job that has left the board because its request is full.
 func (b *JobBoard) Hold(s *JobSpec, t ticket) {
-	c := b.held[t.job.Request]
-	if c == nil {
+	p := b.held[t.job.Request]
+	if p == nil {
 		if b.held == nil {
-			b.held = make(map[RequestID]*class)
+			b.held = make(map[RequestID]*parked)
 		}
-		c = new(class)
-		b.held[t.job.Request] = c
+		p = &parked{classes: make(map[string]*class)}
+		b.held[t.job.Request] = p
+	}
+	c := p.classes[s.class]
+	if c == nil {
+		c = &class{key: s.class}
+		p.classes[s.class] = c
+		p.list = append(p.list, c)
 	}
 	c.push(s.Priority, t)
+	p.n++
 }
 
-// Unhold forgets a job that was held.
+// Unhold forgets a job that was parked.
 func (b *JobBoard) Unhold(s *JobSpec, t ticket, valid func(ticket) bool) {
-	if c := b.held[t.job.Request]; c != nil {
-		if c.drop(s.Priority, t, valid); c.n == 0 {
-			delete(b.held, t.job.Request)
+	p := b.held[t.job.Request]
+	p.classes[s.class].drop(s.Priority, t, valid)
+	if p.n--; p.n == 0 {
+		delete(b.held, t.job.Request)
+	}
+}
+
+// FirstHeld appends to list the best of a request's parked jobs in each of its classes.
+func (b *JobBoard) FirstHeld(list []ticket, r RequestID, valid func(ticket) bool) []ticket {
+	p := b.held[r]
+	if p == nil {
+		return list
+	}
+	for _, c := range p.list {
+		if t, _, ok := c.first(valid); ok {
+			list = append(list, t)
 		}
 	}
-}
-
-// FirstHeld is the next of a request's held jobs.
-func (b *JobBoard) FirstHeld(r RequestID, valid func(ticket) bool) (ticket, bool) {
-	c := b.held[r]
-	if c == nil {
-		return ticket{}, false
-	}
-	t, _, ok := c.first(valid)
-	return t, ok
+	return list
 }
 
 func (c *class) push(priority int8, t ticket) {

@@ -443,7 +443,7 @@ func (c SetLimits) write(w *pack.Writer) {
 }
 
 func writeLimits(w *pack.Writer, l Limits) {
-	w.Array(13)
+	w.Array(15)
 	w.Uint(uint64(l.Jobs))
 	w.Uint(uint64(l.Needs))
 	w.Uint(uint64(l.Edges))
@@ -457,6 +457,8 @@ func writeLimits(w *pack.Writer, l Limits) {
 	w.Uint(uint64(l.KeepRequests))
 	w.Uint(l.KeepJobs)
 	w.Int(int64(l.KeepKeys))
+	w.Uint(uint64(l.Keys))
+	w.Uint(uint64(l.SpecBytes))
 }
 
 func readLimits(r *pack.Reader) Limits {
@@ -466,5 +468,6 @@ func readLimits(r *pack.Reader) Limits {
 		Jobs: r.Uint32(), Needs: r.Uint32(), Edges: r.Uint32(), Sessions: r.Uint32(), Workers: r.Uint32(),
 		LiveJobs: r.Uint(), PayloadBytes: r.Uint32(), ResultBytes: r.Uint32(), TextBytes: r.Uint32(),
 		KeepFor: readDuration(r), KeepRequests: r.Uint32(), KeepJobs: r.Uint(), KeepKeys: readDuration(r),
+		Keys: r.Uint32(), SpecBytes: r.Uint32(),
 	}
 }

@@ -21,7 +21,9 @@ type SessionOpened struct {
 	Created bool // false: it was there
 }
 
-// CloseSession refuses further requests to a session; what runs goes on. Its answer is nil.
+// CloseSession refuses further requests to a session; what runs goes on. Its answer is nil. Once Limits.KeepFor has
+// passed and none of its requests is kept any more, a Tick forgets the session: its name is free again, and it no
+// longer counts against Limits.Sessions. A session that is never closed stays.
 type CloseSession struct{ ID SessionID }
 
 // SubmitRequest stores a request with its whole DAG. Its answer is RequestSubmitted.
@@ -135,7 +137,14 @@ type JobReport struct {
 }
 
 // JobStates reports on many attempts at once; each is judged by itself. Its answer is []Code, one for each report:
-// CodeOK, CodeStale (no longer this worker's attempt), CodeNotFound.
+//
+//	CodeOK        noted, now or by an earlier report that said the same
+//	CodeStale     not, or no longer, this worker's attempt; or it has ended otherwise
+//	CodeNotFound  no such job, or its request is reaped
+//	CodeLimit     DONE with a result of more than Limits.ResultBytes: the job runs on until it is reported otherwise
+//	CodeInvalid   no such kind of report
+//
+// A worker that is not registered in that incarnation is refused as a whole, as CodeNotFound or CodeStale.
 type JobStates struct {
 	Worker      WorkerID
 	Incarnation uint32
@@ -163,7 +172,8 @@ type ReassignWorker struct {
 	Cause       string // for people: "no beat for 10s", "connection lost"
 }
 
-// Tick lets the time of its entry take effect: due delays, timeouts and retention, at most TickMax of each.
+// Tick lets the time of its entry take effect: due delays, timeouts and the retention of requests, sessions, keys and
+// workers, at most TickMax of each.
 // Its answer is the number of changes, as a uint32.
 type Tick struct{ Term uint64 }
 
@@ -175,16 +185,18 @@ type Limits struct {
 	Jobs         uint32        // of one request
 	Needs        uint32        // of one job
 	Edges        uint32        // of one request
-	Sessions     uint32        // open and closed
+	Sessions     uint32        // open, and closed ones until they are forgotten (see CloseSession)
 	Workers      uint32        // registered
 	LiveJobs     uint64        // not yet reaped, over all requests
 	PayloadBytes uint32        // of one job
 	ResultBytes  uint32        // of one job
 	TextBytes    uint32        // names, errors, progress text: longer errors and progress are cut
-	KeepFor      time.Duration // ended requests are kept this long
+	KeepFor      time.Duration // ended requests are kept this long, and closed sessions without requests
 	KeepRequests uint32        // ended requests kept at most
 	KeepJobs     uint64        // jobs of ended requests kept at most; the newest ended request always is
 	KeepKeys     time.Duration // idempotency keys live at least this long
+	Keys         uint32        // idempotency keys kept; a submit with a new one is refused beyond that, one without is not
+	SpecBytes    uint32        // of the arguments, directory, env and labels of one JobSpec, all together
 }
 
 // DefaultLimits are those of a new cluster.
@@ -193,6 +205,7 @@ func DefaultLimits() Limits {
 		Jobs: 1_000_000, Needs: 100_000, Edges: 10_000_000, Sessions: 1_000_000, Workers: 100_000,
 		LiveJobs: 10_000_000, PayloadBytes: 256 << 10, ResultBytes: 256 << 10, TextBytes: 4 << 10,
 		KeepFor: 72 * time.Hour, KeepRequests: 100_000, KeepJobs: 2_000_000, KeepKeys: 24 * time.Hour,
+		Keys: 2_000_000, SpecBytes: 256 << 10,
 	}
 }
 

@@ -10,6 +10,7 @@ type deadlines struct {
 	endedJobs uint64                   // their jobs
 	orphans   *btree.BTreeG[orphanKey] // idempotency keys whose request is reaped
 	gone      *btree.BTreeG[goneAt]    // workers that were lost or have left
+	closed    *btree.BTreeG[closedAt]  // closed sessions of which no request is kept
 }
 
 type jobDue struct {
@@ -32,6 +33,11 @@ type goneAt struct {
 	id WorkerID
 }
 
+type closedAt struct {
+	at int64
+	id SessionID
+}
+
 func newDeadlines() deadlines {
 	opts := btree.Options{NoLocks: true}
 	return deadlines{
@@ -45,6 +51,9 @@ func newDeadlines() deadlines {
 			return a.created < b.created || a.created == b.created && a.key < b.key
 		}, opts),
 		gone: btree.NewBTreeGOptions(func(a, b goneAt) bool {
+			return a.at < b.at || a.at == b.at && a.id < b.id
+		}, opts),
+		closed: btree.NewBTreeGOptions(func(a, b closedAt) bool {
 			return a.at < b.at || a.at == b.at && a.id < b.id
 		}, opts),
 	}
@@ -65,6 +74,9 @@ func (d *deadlines) next(l Limits) (at int64, ok bool) {
 	}
 	if k, found := d.orphans.Min(); found {
 		earliest(addTime(k.created, l.KeepKeys))
+	}
+	if s, found := d.closed.Min(); found {
+		earliest(addTime(s.at, l.KeepFor))
 	}
 	if g, found := d.gone.Min(); found {
 		earliest(g.at + int64(goneWorkerKeep))

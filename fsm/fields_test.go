@@ -13,7 +13,7 @@ var derived = map[string][]string{
 	"job":         {"more"}, // it has a hash of its own
 	"jobMore":     {"hash"},
 	"pastAttempt": nil,
-	"request":     {"gen", "dirty", "boarded", "counts", "dag", "pages"},
+	"request":     {"gen", "dirty", "boarded", "surplus", "counts", "dag", "pages"},
 	"session":     {"requests", "live"},
 	"worker":      {"gen", "used", "held", "fresh"},
 	"keyed":       nil,

@@ -117,7 +117,7 @@ func (s *script) submit() SubmitRequest {
 
 func (s *script) limits() Limits {
 	l := DefaultLimits()
-	switch s.below(6) {
+	switch s.below(7) {
 	case 0:
 		l.KeepFor = s.duration()
 	case 1:
@@ -130,6 +130,8 @@ func (s *script) limits() Limits {
 		l.LiveJobs, l.Jobs, l.Needs = uint64(s.small()), s.small(), s.small()
 	case 5:
 		l.TextBytes, l.ResultBytes, l.Workers, l.Sessions = s.small(), s.small(), s.small(), s.small()
+	case 6:
+		l.Keys, l.SpecBytes = s.small(), s.small()
 	}
 	return l
 }

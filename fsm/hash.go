@@ -180,6 +180,7 @@ func (s *session) sum() uint64 {
 	h.string(s.name)
 	h.flag(s.closed)
 	h.word(uint64(s.created))
+	h.word(uint64(s.closedAt))
 	return uint64(h)
 }
 
@@ -227,4 +228,6 @@ func (h *hasher) limits(l Limits) {
 	h.word(uint64(l.KeepRequests))
 	h.word(l.KeepJobs)
 	h.word(uint64(l.KeepKeys))
+	h.word(uint64(l.Keys))
+	h.word(uint64(l.SpecBytes))
 }

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,14 +12,20 @@ import (
 //
 // Invariant: a job that is ready, assigned or done has every need done (S7).
 // Invariant: a job waits exactly on its open needs, and none of them can no longer be met (S8, S9).
-// Invariant: the board has each ready job that is not held back, once, in its class (S9).
+// Invariant: each ready job is on the board or parked, once, in its class (S9).
 // Invariant: no worker holds more than its slots, no request runs more than max_running (S11).
 // Invariant: a request runs exactly while one of its jobs has not ended.
-// Invariant: max_running holds a job back only while the request has no room (no job is forgotten).
+// Invariant: of a request's ready jobs of one class, the best, as many as it has room for, are on the board (max_running
+// forgets no job and no priority).
+// Invariant: no job on the board fits a worker that wants it (see Machine.match).
+// Invariant: a closed session without requests is due to be forgotten, and no other.
 // Invariant: whatever waits for a time has its deadline, and nothing else has one.
 // Invariant: the sum of all hashes is the sum that was kept up entry by entry (S13).
 func (m *Machine) Check() error {
-	c := &checker{m: m, boarded: make(map[JobID]bool, m.board.ready), holders: map[JobID]WorkerID{}, sessions: map[SessionID]*session{}}
+	c := &checker{
+		m: m, boarded: make(map[JobID]bool, m.board.ready), parked: map[JobID]bool{}, holders: map[JobID]WorkerID{},
+		sessions: map[SessionID]*session{},
+	}
 	c.workers()
 	c.requests()
 	c.sessionCounts()
@@ -31,7 +38,9 @@ func (m *Machine) Check() error {
 type checker struct {
 	m       *Machine
 	errs    []error
-	boarded map[JobID]bool
+	boarded map[JobID]bool // on the board by their flags, until found there
+	parked  map[JobID]bool // likewise
+	surplus int
 	holders map[JobID]WorkerID
 	counts  Counts
 
@@ -88,9 +97,15 @@ func (c *checker) request(r *request) {
 		counts[j.state]++
 		c.counts[j.state]++
 		c.job(r, i, j)
-		if j.state == Ready && j.flags&flagHeld == 0 {
+		switch {
+		case j.state == Ready && j.flags&flagHeld == 0:
 			boarded++
 			c.boarded[JobID{r.id, i}] = true
+		case j.flags&flagHeld != 0:
+			c.parked[JobID{r.id, i}] = true
+			if j.state != Ready || r.maxRunning == 0 {
+				c.wrong("job %s is %s and parked, max_running %d", JobID{r.id, i}, j.state, r.maxRunning)
+			}
 		}
 	}
 	if counts != r.counts || boarded != r.boarded {
@@ -99,13 +114,38 @@ func (c *checker) request(r *request) {
 	if (r.state == Running) != (r.live() > 0) {
 		c.wrong("request %s is %s with %d live jobs", r.id, r.state, r.live())
 	}
-	if r.maxRunning > 0 && r.assigned()+boarded > r.maxRunning {
-		c.wrong("request %s runs or may run %d jobs of at most %d", r.id, r.assigned()+boarded, r.maxRunning)
+	if r.maxRunning > 0 && r.assigned() > r.maxRunning {
+		c.wrong("request %s runs %d jobs of at most %d", r.id, r.assigned(), r.maxRunning)
 	}
-	if held := counts[Ready] - boarded; held > 0 && r.assigned()+boarded < r.maxRunning || held > 0 && r.maxRunning == 0 {
-		c.wrong("request %s holds %d jobs back and runs %d of at most %d", r.id, held, r.assigned()+boarded, r.maxRunning)
+	if counts[Ready] > boarded {
+		c.claims(r)
 	}
+	surplus := boarded - min(boarded, r.room())
+	if surplus != r.surplus {
+		c.wrong("request %s has %d jobs on the board that it has no room for, counted %d", r.id, surplus, r.surplus)
+	}
+	c.surplus += int(surplus)
 	c.account(r)
+}
+
+// claims sees that what max_running has room for is on the board.
+func (c *checker) claims(r *request) {
+	classes := map[string][]uint32{}
+	for i := range r.len() {
+		if r.job(i).state == Ready {
+			classes[r.spec(i).class] = append(classes[r.spec(i).class], i)
+		}
+	}
+	for _, jobs := range classes {
+		slices.SortFunc(jobs, func(a, b uint32) int {
+			return cmp.Or(cmp.Compare(r.spec(b).Priority, r.spec(a).Priority), cmp.Compare(r.job(a).order, r.job(b).order))
+		})
+		for _, i := range jobs[:min(len(jobs), int(r.room()))] {
+			if r.job(i).flags&flagHeld != 0 {
+				c.wrong("job %s is parked, and its request runs %d jobs of at most %d", JobID{r.id, i}, r.assigned(), r.maxRunning)
+			}
+		}
+	}
 }
 
 // account adds a request to what its session and the deadlines must come to.
@@ -128,7 +168,17 @@ func (c *checker) account(r *request) {
 }
 
 func (c *checker) sessionCounts() {
+	closed := 0
 	c.m.db.sessions.Scan(func(id SessionID, s *session) bool {
+		if named, _ := c.m.db.names.Get(s.name); named != id {
+			c.wrong("session %s is called %q, which stands for %s", id, s.name, named)
+		}
+		if s.closed && s.requests == 0 {
+			closed++
+			if _, found := c.m.due.closed.Get(closedAt{s.closedAt, id}); !found {
+				c.wrong("session %s is closed and empty and not due to be forgotten", id)
+			}
+		}
 		want := c.sessions[id]
 		if want == nil {
 			want = new(session)
@@ -138,6 +188,9 @@ func (c *checker) sessionCounts() {
 		}
 		return true
 	})
+	if d := c.m.due.closed.Len(); d != closed || c.m.db.names.Len() != c.m.db.sessions.Len() {
+		c.wrong("%d closed and empty sessions, %d due; %d sessions, %d names", closed, d, c.m.db.sessions.Len(), c.m.db.names.Len())
+	}
 }
 
 func (c *checker) deadlines() {
@@ -197,30 +250,60 @@ func (c *checker) job(r *request, i uint32, j *job) {
 }
 
 func (c *checker) board() {
+	b := &c.m.board
 	n := 0
-	for _, k := range c.m.board.list {
-		for _, b := range k.buckets {
-			tickets := slices.Concat(b.fifo[b.head:], b.late)
-			valid := 0
-			for _, t := range tickets {
-				if !c.m.onBoard(t) {
-					continue
-				}
-				valid++
-				if !c.boarded[t.job] {
-					c.wrong("job %s is on the board twice, or should not be", t.job)
-				}
-				delete(c.boarded, t.job)
-			}
-			if valid != b.n {
-				c.wrong("class %q priority %d: %d jobs, counted %d", k.queue, b.priority, valid, b.n)
-			}
-			n += valid
+	for _, k := range b.list {
+		n += c.class(k, c.m.onBoard, c.boarded)
+	}
+	if n != b.ready || len(c.boarded) > 0 || c.surplus != b.surplus {
+		c.wrong("%d jobs on the board, %d without room, counted %d and %d, %d missing", n, c.surplus, b.ready, b.surplus, len(c.boarded))
+	}
+	for id, p := range b.held {
+		n := 0
+		for _, k := range p.list {
+			n += c.class(k, c.m.heldBack, c.parked)
+		}
+		if n != p.n || n == 0 {
+			c.wrong("request %s: %d jobs parked, counted %d", id, n, p.n)
 		}
 	}
-	if n != c.m.board.ready || len(c.boarded) > 0 {
-		c.wrong("%d jobs on the board, counted %d, %d missing", n, c.m.board.ready, len(c.boarded))
+	if len(c.parked) > 0 {
+		c.wrong("%d parked jobs are missing", len(c.parked))
 	}
+	c.m.workers.byID.Scan(func(id WorkerID, w *worker) bool {
+		for _, k := range b.list {
+			if wants := w.wants(); wants > 0 && k.n > 0 && k.slots <= wants && w.fits(k) {
+				c.wrong("worker %s wants %d slots and %d jobs of class %q lie on the board", id, wants, k.n, k.queue)
+			}
+		}
+		return true
+	})
+}
+
+// class finds the jobs of a class where they should be, and strikes them out.
+func (c *checker) class(k *class, stands func(ticket) bool, expected map[JobID]bool) (n int) {
+	for _, b := range k.buckets {
+		valid := 0
+		for _, t := range slices.Concat(b.fifo[b.head:], b.late) {
+			if !stands(t) {
+				continue
+			}
+			valid++
+			s := c.m.db.request(t.job.Request).spec(t.job.Index)
+			if !expected[t.job] || s.class != k.key || s.Priority != b.priority {
+				c.wrong("job %s is in class %q priority %d twice, or should not be", t.job, k.queue, b.priority)
+			}
+			delete(expected, t.job)
+		}
+		if valid != b.n {
+			c.wrong("class %q priority %d: %d jobs, counted %d", k.queue, b.priority, valid, b.n)
+		}
+		n += valid
+	}
+	if n != k.n {
+		c.wrong("class %q: %d jobs, counted %d", k.queue, n, k.n)
+	}
+	return n
 }
 
 func (c *checker) hash() {

@@ -8,7 +8,7 @@ type State uint8
 // The states of a job. Done, Failed and Cancelled are terminal: only RetryRequest leads out of them.
 const (
 	Waiting   State = iota // on its needs
-	Ready                  // on the board, or held back by its request's max_running
+	Ready                  // on the board, or parked while its request runs max_running jobs
 	Delayed                // not before a time: backoff or start_after
 	Picked                 // granted to a worker, START not yet reported
 	Running                // START was reported

@@ -28,6 +28,7 @@ type Machine struct {
 	nextWorker  WorkerID
 	nextOrder   uint64   // of the board
 	turn        WorkerID // the worker after which the next match begins
+	best        []ticket // scratch of admitHeld
 
 	index  uint64 // of the last entry applied
 	now    int64  // Unix nanoseconds; never goes back
@@ -163,7 +164,7 @@ func (m *Machine) setLimits(c *SetLimits) *Refusal {
 	l := c.Limits
 	if l.Jobs == 0 || l.Needs == 0 || l.Edges == 0 || l.Sessions == 0 || l.Workers == 0 || l.LiveJobs == 0 ||
 		l.PayloadBytes == 0 || l.ResultBytes == 0 || l.TextBytes == 0 || l.KeepFor <= 0 || l.KeepRequests == 0 ||
-		l.KeepJobs == 0 || l.KeepKeys <= 0 {
+		l.KeepJobs == 0 || l.KeepKeys <= 0 || l.Keys == 0 || l.SpecBytes == 0 {
 		return refuse(CodeInvalid, "every limit must be above zero")
 	}
 	m.limits = l

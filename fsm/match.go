@@ -1,10 +1,12 @@
 package fsm
 
 // match gives ready jobs to workers with a standing order, as the last step of an entry. Workers take turns, each an
-// even share at a time; each gets the first job, by priority and then by order, among the classes that it fits.
+// even share at a time; each gets the first job, by priority and then by order, among the classes that it fits. Jobs
+// that are first but whose request is full are parked on the way.
 //
 // Invariant: afterwards no job on the board fits a worker that wants it. So only classes and workers that changed
-// since then are looked at (their fresh flags).
+// since then are looked at (their fresh flags). It also makes what is parked, which is part of the state, the same on
+// a machine that was restored, where everything counts as changed: to look again finds nothing, and parks nothing.
 func (m *Machine) match() {
 	if !m.board.stirred && !m.workers.stirred || m.board.ready == 0 || m.workers.hungry.Len() == 0 {
 		return
@@ -16,7 +18,7 @@ func (m *Machine) match() {
 		if len(round) == 0 {
 			break
 		}
-		share := (m.board.ready + len(round) - 1) / len(round)
+		share := max(1, (m.board.ready-m.board.surplus+len(round)-1)/len(round))
 		for _, id := range round {
 			if m.serve(id, share) {
 				granted = true
@@ -74,10 +76,26 @@ func (m *Machine) bestFor(w *worker) (best ticket, found bool) {
 		if c.n == 0 || c.slots > wants || !c.fresh && !w.fresh || !w.fits(c) {
 			continue
 		}
-		t, priority, ok := c.first(m.onBoard)
+		t, priority, ok := m.firstOf(c)
 		if ok && (!found || priority > bestPriority || priority == bestPriority && t.order < best.order) {
 			best, bestPriority, found = t, priority, true
 		}
 	}
 	return best, found
+}
+
+// firstOf is the next job of a class that may be granted. It parks those before it: their requests run as many jobs
+// as max_running allows.
+func (m *Machine) firstOf(c *class) (t ticket, priority int8, ok bool) {
+	for {
+		t, priority, ok = c.first(m.onBoard)
+		if !ok {
+			return t, priority, false
+		}
+		r := m.db.request(t.job.Request)
+		if r.room() > 0 {
+			return t, priority, true
+		}
+		m.park(r, t)
+	}
 }

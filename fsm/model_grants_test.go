@@ -19,7 +19,7 @@ func (m *model) wants(w *modelWorker) uint32 {
 
 // grantable says whether a worker could be given a job now.
 func (m *model) grantable(w *modelWorker, j *modelJob) bool {
-	if j.state != Ready || !j.admitted || j.spec.Slots > m.wants(w) || !slices.Contains(w.cmd.Queues, j.spec.Queue) {
+	if j.state != Ready || !j.r.room() || j.spec.Slots > m.wants(w) || !slices.Contains(w.cmd.Queues, j.spec.Queue) {
 		return false
 	}
 	for _, l := range j.spec.Labels {

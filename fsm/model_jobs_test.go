@@ -22,40 +22,18 @@ func (m *model) release(j *modelJob) {
 // ready gives a job a new place at the end of the board.
 func (m *model) ready(j *modelJob) {
 	m.places++
-	j.place = m.places
-	m.readyInPlace(j)
+	j.place, j.state, j.due = m.places, Ready, 0
 }
 
-// readyInPlace puts a job on the board, unless max_running bars it: those on the board have a claim to run.
-func (m *model) readyInPlace(j *modelJob) {
-	j.state, j.due, j.admitted = Ready, 0, false
-	j.admitted = m.room(j.r)
-}
-
-func (m *model) room(r *modelRequest) bool {
-	claims := uint32(0)
+// room says whether max_running lets another job of the request run.
+func (r *modelRequest) room() bool {
+	assigned := uint32(0)
 	for _, j := range r.jobs {
-		if j.state.Assigned() || j.state == Ready && j.admitted {
-			claims++
+		if j.state.Assigned() {
+			assigned++
 		}
 	}
-	return r.cmd.MaxRunning == 0 || claims < r.cmd.MaxRunning
-}
-
-// admit fills the places that have become free under max_running, best first.
-func (m *model) admit(r *modelRequest) {
-	for m.room(r) {
-		var best *modelJob
-		for _, j := range r.jobs {
-			if j.state == Ready && !j.admitted && (best == nil || j.before(best)) {
-				best = j
-			}
-		}
-		if best == nil {
-			return
-		}
-		best.admitted = true
-	}
+	return r.cmd.MaxRunning == 0 || assigned < r.cmd.MaxRunning
 }
 
 func (j *modelJob) before(o *modelJob) bool {
@@ -110,7 +88,6 @@ func (m *model) word(j *modelJob, p JobReport) Code {
 				m.release(o)
 			}
 		}
-		m.admit(j.r)
 		m.end(j.r)
 	case ReportFailed:
 		reason := ReasonError
@@ -150,7 +127,6 @@ func (m *model) failed(j *modelJob, reason Reason, err string, exit int32, noRet
 	} else {
 		m.ready(j)
 	}
-	m.admit(j.r)
 }
 
 // delay is backoff × (factor/1000)^n in exact numbers, rounded down at each step.
@@ -191,7 +167,6 @@ func (m *model) fail(j *modelJob) {
 			}
 		}
 	}
-	m.admit(j.r)
 	m.end(j.r)
 }
 
@@ -207,7 +182,7 @@ func (m *model) backOnBoard(j *modelJob, why Reason) {
 	if why == ReasonLost {
 		j.err, j.exit = "its worker was lost", -1
 	}
-	m.readyInPlace(j)
+	j.state, j.due = Ready, 0
 }
 
 // end ends a request of which nothing runs or will.

@@ -1,6 +1,9 @@
 package fsm
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // model is the state machine once more, as simply as can be: lists, loops, no index, no running total. It decides
 // everything but one thing: which worker gets which of several jobs that it could get. It is told, and objects.
@@ -18,6 +21,8 @@ type modelSession struct {
 	id     SessionID
 	name   string
 	closed bool
+	since  int64 // closed
+	reaped bool
 }
 
 type modelRequest struct {
@@ -43,7 +48,6 @@ type modelJob struct {
 	lost     uint32
 	cause    uint32
 	worker   WorkerID
-	admitted bool // on the board, not held back by max_running
 	place    uint64
 	due      int64
 	progress uint8
@@ -125,10 +129,12 @@ func (m *model) do(c Command, term uint64) (value any, code Code) {
 	case OpenSession:
 		return m.open(c.Name)
 	case CloseSession:
-		if c.ID == 0 || int(c.ID) > len(m.sessions) {
+		if c.ID == 0 || int(c.ID) > len(m.sessions) || m.sessions[c.ID-1].reaped {
 			return nil, CodeNotFound
 		}
-		m.sessions[c.ID-1].closed = true
+		if s := m.sessions[c.ID-1]; !s.closed {
+			s.closed, s.since = true, m.now
+		}
 		return nil, CodeOK
 	case SubmitRequest:
 		return m.submit(c)
@@ -198,16 +204,32 @@ func (m *model) do(c Command, term uint64) (value any, code Code) {
 	panic("the model does not know the command")
 }
 
-func (m *model) open(name string) (any, Code) {
+func (m *model) session(name string) *modelSession {
 	for _, s := range m.sessions {
-		if s.name == name && s.closed {
-			return nil, CodeConflict
-		} else if s.name == name {
-			return SessionOpened{ID: s.id}, CodeOK
+		if s.name == name && !s.reaped {
+			return s
 		}
 	}
-	if name == "" {
+	return nil
+}
+
+func (m *model) open(name string) (any, Code) {
+	switch s := m.session(name); {
+	case s != nil && s.closed:
+		return nil, CodeConflict
+	case s != nil:
+		return SessionOpened{ID: s.id}, CodeOK
+	case name == "" || strings.Contains(name, "\n"):
 		return nil, CodeInvalid
+	}
+	kept := uint32(0)
+	for _, s := range m.sessions {
+		if !s.reaped {
+			kept++
+		}
+	}
+	if kept >= m.limits.Sessions {
+		return nil, CodeLimit
 	}
 	s := &modelSession{id: SessionID(len(m.sessions) + 1), name: name}
 	m.sessions = append(m.sessions, s)
@@ -224,21 +246,23 @@ func (m *model) submit(c SubmitRequest) (any, Code) {
 		answer.State = m.requests[answer.ID-1].state
 		return answer, CodeOK
 	}
-	for _, s := range m.sessions {
-		if s.name == c.Session && s.closed {
-			return nil, CodeConflict
-		}
+	before := len(m.sessions)
+	opened, code := m.open(c.Session)
+	if code != CodeOK {
+		return nil, code
 	}
-	if c.Session == "" || len(c.Jobs) == 0 {
-		return nil, CodeInvalid
+	switch {
+	case len(c.Jobs) == 0:
+		code = CodeInvalid
+	case uint64(len(m.jobs())+len(c.Jobs)) > m.limits.LiveJobs || c.Key != "" && len(m.keys) >= int(m.limits.Keys):
+		code = CodeLimit
+	case !sound(c.Jobs, len(c.Specs)):
+		code = CodeInvalid
 	}
-	if uint64(len(m.jobs())+len(c.Jobs)) > m.limits.LiveJobs {
-		return nil, CodeLimit
+	if code != CodeOK {
+		m.sessions = m.sessions[:before] // nothing has changed
+		return nil, code
 	}
-	if !sound(c.Jobs, len(c.Specs)) {
-		return nil, CodeInvalid
-	}
-	opened, _ := m.open(c.Session)
 	r := &modelRequest{id: RequestID(len(m.requests) + 1), session: opened.(SessionOpened).ID, cmd: c, state: Running}
 	m.requests = append(m.requests, r)
 	for i, e := range c.Jobs {
@@ -402,6 +426,13 @@ func (m *model) tick() (changes uint32) {
 	for _, r := range m.requests {
 		if !r.reaped && r.state != Running && r.ended+int64(m.limits.KeepFor) <= m.now {
 			r.reaped = true
+			changes++
+		}
+	}
+	for _, s := range m.sessions {
+		kept := slices.ContainsFunc(m.requests, func(r *modelRequest) bool { return r.session == s.id && !r.reaped })
+		if s.closed && !s.reaped && !kept && s.since+int64(m.limits.KeepFor) <= m.now {
+			s.reaped = true
 			changes++
 		}
 	}

@@ -492,6 +492,10 @@ func (p *play) limits(words []string) Limits {
 			l.KeepJobs = uint64(p.number(v))
 		case "live":
 			l.LiveJobs = uint64(p.number(v))
+		case "sessions":
+			l.Sessions = uint32(p.number(v))
+		case "keys-at-most":
+			l.Keys = uint32(p.number(v))
 		default:
 			p.fatal("unknown limit %q", word)
 		}

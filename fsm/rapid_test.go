@@ -201,7 +201,9 @@ func describe(v *View) string {
 func (m *model) describe() string {
 	var b strings.Builder
 	for _, s := range m.sessions {
-		fmt.Fprintf(&b, "session %d %q closed %v\n", s.id, s.name, s.closed)
+		if !s.reaped {
+			fmt.Fprintf(&b, "session %d %q closed %v\n", s.id, s.name, s.closed)
+		}
 	}
 	for _, w := range m.workers {
 		if !w.removed {
@@ -358,13 +360,15 @@ func (d *duel) commands() map[string]func(*rapid.T) Command {
 			l.KeepFor = rapid.SampledFrom([]time.Duration{time.Minute, 10 * time.Hour}).Draw(t, "keep for")
 			l.KeepKeys = rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Hour}).Draw(t, "keep keys")
 			l.ResultBytes = uint32(rapid.SampledFrom([]int{3, 1000}).Draw(t, "result bytes"))
+			l.Keys = uint32(rapid.SampledFrom([]int{1, 1000}).Draw(t, "keys"))
+			l.Sessions = uint32(rapid.SampledFrom([]int{2, 1000}).Draw(t, "sessions"))
 			return SetLimits{Limits: l}
 		},
 	}
 }
 
 func sessionName(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"s", "s", "s", "other", "third", ""}).Draw(t, "session")
+	return rapid.SampledFrom([]string{"s", "s", "s", "other", "third", "", "two\nlines"}).Draw(t, "session")
 }
 
 // few draws a small number, mostly the smallest.

@@ -91,7 +91,7 @@ func (re *restorer) record(r *pack.Reader, kind recordKind) error {
 	case recordMeta:
 		re.meta(r)
 	case recordSession:
-		re.m.db.addSession(&session{id: SessionID(r.Uint()), name: readText(r), closed: r.Bool(), created: r.Int()})
+		re.m.db.addSession(&session{id: SessionID(r.Uint()), name: readText(r), closed: r.Bool(), created: r.Int(), closedAt: r.Int()})
 	case recordWorker:
 		re.worker(r)
 	case recordKey:
@@ -104,6 +104,7 @@ func (re *restorer) record(r *pack.Reader, kind recordKind) error {
 		re.hash = r.Uint()
 		re.ended = true
 		re.rebuildKeys()
+		re.rebuildSessions()
 	default:
 		if r.Err() == nil {
 			return fmt.Errorf("record %d: %w", kind, ErrUnknownEntry)
@@ -232,6 +233,7 @@ func (re *restorer) finishRequest() error {
 			return err
 		}
 	}
+	m.weighRoom(r)
 	if r.state != Running {
 		m.due.ended.Set(endedAt{r.ended, r.id})
 		m.due.endedJobs += uint64(r.len())
@@ -269,6 +271,14 @@ func (re *restorer) rebuildKeys() {
 		if m.db.request(k.request) == nil {
 			m.due.orphans.Set(orphanKey{k.created, k.key})
 		}
+		return true
+	})
+}
+
+// rebuildSessions finds the closed sessions of which no request is kept.
+func (re *restorer) rebuildSessions() {
+	re.m.db.sessions.Scan(func(_ SessionID, s *session) bool {
+		re.m.dueSession(s)
 		return true
 	})
 }

@@ -154,6 +154,13 @@ func (db *SessionsDB) move(r *request, j *job, to State) {
 	j.state = to
 }
 
+// removeSession forgets a session of which no request is kept.
+func (db *SessionsDB) removeSession(s *session) {
+	db.sum -= s.sum()
+	db.sessions.Delete(s.id)
+	db.names.Delete(s.name)
+}
+
 // removeRequest forgets a request that has ended.
 func (db *SessionsDB) removeRequest(r *request) {
 	for i := range r.len() {

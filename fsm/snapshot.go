@@ -122,12 +122,13 @@ func (v *View) writeMeta(w *pack.Writer) {
 }
 
 func writeSession(w *pack.Writer, s *session) {
-	w.Array(5)
+	w.Array(6)
 	w.Uint(uint64(recordSession))
 	w.Uint(uint64(s.id))
 	w.String(s.name)
 	w.Bool(s.closed)
 	w.Int(s.created)
+	w.Int(s.closedAt)
 }
 
 func writeWorker(w *pack.Writer, o *worker) {

@@ -1,5 +1,7 @@
 package fsm
 
+import "math"
+
 // stamp says when something happened: in which entry, and that entry's time. The zero stamp: it has not.
 type stamp struct {
 	index uint64
@@ -10,7 +12,7 @@ type stamp struct {
 type jobFlags uint8
 
 const (
-	flagHeld  jobFlags = 1 << iota // ready, but kept off the board by its request's max_running
+	flagHeld  jobFlags = 1 << iota // ready, but parked: its request ran max_running jobs when it came up
 	flagDirty                      // changed in this entry: its hash is not in the sum. Never persisted.
 )
 
@@ -109,6 +111,7 @@ type request struct {
 	created    int64
 	ended      int64
 	boarded    uint32             // jobs on the board. Derived.
+	surplus    uint32             // of them, those beyond what max_running has room for. Derived.
 	counts     [stateCount]uint32 // jobs by state. Derived.
 	dag        *dag
 	pages      []*page
@@ -129,12 +132,21 @@ func (r *request) live() uint32 {
 // assigned is the number of jobs that workers hold.
 func (r *request) assigned() uint32 { return r.counts[Picked] + r.counts[Running] }
 
+// room is the number of jobs that max_running lets workers be given now.
+func (r *request) room() uint32 {
+	if r.maxRunning == 0 {
+		return math.MaxUint32
+	}
+	return r.maxRunning - min(r.maxRunning, r.assigned())
+}
+
 // session groups requests under a name.
 type session struct {
 	id       SessionID
 	name     string
 	closed   bool
 	created  int64
+	closedAt int64
 	requests uint32 // kept. Derived.
 	live     uint32 // not ended. Derived.
 }
