@@ -19,6 +19,10 @@ const (
 // errRejoin ends a session whose leader no longer knows the worker; the connection stays.
 var errRejoin = errors.New("the leader no longer knows this worker")
 
+// errUnheard ends a session whose leader stands still: its connection lives, and it answers nothing. The worker must not
+// wait for it until its lease with the next leader has run out.
+var errUnheard = errors.New("no beat was answered")
+
 // Run keeps the worker attached until ctx ends; then it drops the connection and returns nil. It returns an error when
 // no leader will ever take the worker: another cluster, no common version, a token that is refused, an invalid Join.
 func (l *Link) Run(ctx context.Context) error {
@@ -108,11 +112,18 @@ func (l *Link) stay(ctx context.Context, s *session) error {
 	every := max(s.joined.TTL/beatsPerTTL, beatMin)
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	answered := time.Now()
 	for {
 		select {
 		case <-ticker.C:
-			if err := l.beatInTurn(ctx, s, every); err != nil {
+			heard, err := l.beatInTurn(ctx, s, every)
+			switch {
+			case err != nil:
 				return err
+			case heard:
+				answered = time.Now()
+			case time.Since(answered) > s.joined.TTL/2: // in what is left another leader may be found
+				return fmt.Errorf("%w for %s", errUnheard, time.Since(answered).Round(time.Millisecond))
 			}
 		case <-l.rejoin:
 			if !l.leaving.Load() {
@@ -126,22 +137,22 @@ func (l *Link) stay(ctx context.Context, s *session) error {
 	}
 }
 
-// beatInTurn beats within the time until the next beat. An error ends the session.
-func (l *Link) beatInTurn(ctx context.Context, s *session, within time.Duration) error {
+// beatInTurn beats within the time until the next beat, and says whether it was answered. An error ends the session.
+func (l *Link) beatInTurn(ctx context.Context, s *session, within time.Duration) (heard bool, err error) {
 	if l.leaving.Load() {
-		return nil
+		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	known, err := l.beat(ctx, s)
 	switch {
 	case err == nil && !known && !l.leaving.Load():
-		return errRejoin
+		return true, errRejoin
 	case err != nil:
 		l.client.log.Debug("beat failed", "leader", s.peer.addr, "error", err)
 		l.client.again(wire.MethodBeat, s.peer, err)
 	}
-	return s.peer.conn.Err() // a beat that failed on a living connection may come through the next time
+	return err == nil, s.peer.conn.Err() // a beat that failed on a living connection may come through the next time
 }
 
 // beat tells the leader what the worker holds, and the handler what it must stop. It is false when the leader does not

@@ -253,6 +253,34 @@ func TestAWorkerThatWasForgottenJoinsAgain(t *testing.T) {
 	})
 }
 
+// A leader that stands still keeps its connections and answers nothing. With a short lease the worker must be with the
+// next leader before that takes it for lost, and not wait until the connection is given up.
+func TestAWorkerLeavesALeaderThatStandsStill(t *testing.T) {
+	const lease = 2 * time.Second
+	inRig(t, three, func(t *testing.T, r *rig) {
+		r.answers(func(n *node, q call) (wire.Message, error) {
+			if q.method == wire.MethodJoin {
+				return &wire.Joined{ID: 3, Incarnation: 1, TTL: lease}, nil
+			}
+			return leads(n, q)
+		})
+		w := &worker{}
+		_, end := attach(t, r, w)
+		defer end()
+		synctest.Wait()
+		for _, n := range r.nodes {
+			n.frozen.Store(n.addr == "a:1")
+		}
+		r.elect("b:1")
+		time.Sleep(lease)
+		synctest.Wait()
+		joins := r.seen(wire.MethodJoin)
+		if last := joins[len(joins)-1]; last.at != "b:1" {
+			t.Errorf("a lease after the leader stood still it was last joined to %s", last.at)
+		}
+	})
+}
+
 func TestReportsSurviveALeaderThatDiesWithThem(t *testing.T) {
 	inRig(t, three, func(t *testing.T, r *rig) {
 		r.answers(func(n *node, q call) (wire.Message, error) {

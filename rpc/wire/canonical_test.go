@@ -124,7 +124,7 @@ func TestWhatCanonicalRefuses(t *testing.T) {
 		{"negative timeout", []wire.JobDef{with(job("a"), func(d *wire.JobDef) { d.Spec.Timeout = -1 })}, wire.ErrBadValue, "a", "timeout: it is negative"},
 		{"env twice", []wire.JobDef{with(job("a"), func(d *wire.JobDef) { d.Spec.Env = []wire.Pair{{Key: "A"}, {Key: "B"}, {Key: "A"}} })}, wire.ErrBadValue, "a", `"A" comes twice`},
 		{"env name", []wire.JobDef{with(job("a"), func(d *wire.JobDef) { d.Spec.Env = []wire.Pair{{Key: "A=B"}} })}, wire.ErrBadValue, "a", "cannot be set"},
-		{"large spec", []wire.JobDef{with(job("a"), func(d *wire.JobDef) { d.Spec.Args = []string{"x", strings.Repeat("y", wire.SpecBytesMax)} })}, wire.ErrBadValue, "a", "at most 1048576"},
+		{"large spec", []wire.JobDef{with(job("a"), func(d *wire.JobDef) { d.Spec.Args = []string{"x", strings.Repeat("y", wire.SpecBytesMax)} })}, wire.ErrBadValue, "a", "at most 262144"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := wire.Canonical(&wire.RequestSpec{Jobs: c.jobs})

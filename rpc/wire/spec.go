@@ -20,7 +20,7 @@ const (
 	PriorityMax  = 100 // and -PriorityMax is the lowest
 	// SpecBytesMax bounds the arguments, directory, env and labels of a job, all together: no system starts a process
 	// with more, and an assignment must fit a frame.
-	SpecBytesMax = 1 << 20
+	SpecBytesMax = 256 << 10
 )
 
 // RequestSpec is a request as a person thinks of it: jobs need each other by name. It is what the Go client and the
