@@ -6,8 +6,8 @@ import (
 )
 
 // CheckSteps checks what every job's history must hold: each step has a log index and a time, the index never goes
-// back, each attempt is picked once and they count up by one, an attempt that failed is followed by nothing but the
-// next, and when the job has ended its last step, and that alone, says so.
+// back, each attempt is picked once and they count up by one, and when the job has ended its last step, and that alone,
+// says so. It is not for a job of a request that was retried: that one ended more than once.
 func CheckSteps(j Job, steps []Step) error {
 	attempt := 0
 	for i, s := range steps {
@@ -23,7 +23,7 @@ func CheckSteps(j Job, steps []Step) error {
 		if s.Attempt != 0 && s.Attempt != attempt { // 0: in nobody's hands
 			return fmt.Errorf("step %d is of attempt %d after %d", i, s.Attempt, attempt)
 		}
-		if i+1 < len(steps) && s.Terminal() && (s.State != "failed" || !again(steps[i+1])) {
+		if i+1 < len(steps) && s.Terminal() {
 			return fmt.Errorf("step %d comes after the end", i+1)
 		}
 	}
@@ -35,6 +35,3 @@ func CheckSteps(j Job, steps []Step) error {
 	}
 	return nil
 }
-
-// again says whether a step begins a further attempt.
-func again(s Step) bool { return s.State == "ready" || s.State == "delayed" }
