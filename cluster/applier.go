@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -147,21 +146,6 @@ func (a *applier) differs(o hashAt) bool {
 	defer a.mu.RUnlock()
 	own := a.hashes[o.index%hashHistory]
 	return own.index == o.index && own.hash != o.hash
-}
-
-// waitApplied returns once the entry at index is applied.
-func (a *applier) waitApplied(ctx context.Context, index uint64) error {
-	for {
-		changed := a.ring.changed()
-		if a.index.Load() >= index {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // viewSnapshot writes a view to Raft's snapshot store.

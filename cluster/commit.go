@@ -89,6 +89,11 @@ func (c *committer) enqueue(p proposal) error {
 	return nil
 }
 
+// endOrder ends a worker's standing order. Nobody waits for the answer: when it is refused, the lease will do.
+func (c *committer) endOrder(id fsm.WorkerID, incarnation uint32) {
+	_ = c.enqueue(proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}), answer: make(chan outcome, 1)})
+}
+
 // run proposes entries until ctx ends; then it refuses what waits with refusal, and waits for what is in flight.
 func (c *committer) run(ctx context.Context, refusal error) {
 	var answering sync.WaitGroup

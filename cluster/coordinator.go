@@ -31,6 +31,7 @@ type Coordinator struct {
 	log       hclog.Logger
 	version   string
 	started   time.Time
+	wall      func() time.Time
 	addresses Addresses
 
 	dir     *dataDir
@@ -52,7 +53,7 @@ type Coordinator struct {
 // New takes the data directory, opens the listeners and the stores and checks what is there. Run must follow: it
 // releases what New took.
 func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinator, err error) {
-	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), metrics: newMetrics(), book: newAddressBook()}
+	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: time.Now, metrics: newMetrics(), book: newAddressBook()}
 	var undo []func() error
 	defer func() {
 		for i := len(undo) - 1; err != nil && i >= 0; i-- {
@@ -211,7 +212,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 	closePorts()
 	<-muxed
-	_ = c.http.Close() // whoever served it may have closed it
+	if c.http != nil {
+		_ = c.http.Close() // whoever served it may have closed it
+	}
 	return err
 }
 
@@ -235,18 +238,34 @@ func (c *Coordinator) announce() {
 
 // walls is what this node's and the others' wall clocks show now.
 func (c *Coordinator) walls() []time.Time {
-	now := time.Now()
-	list := []time.Time{now}
+	now, own := time.Now(), c.wall()
+	list := []time.Time{own}
 	for _, k := range c.book.list() {
 		if k.answering(now) && k.Clock != 0 && k.ID != c.self().ID {
 			wall := time.UnixMilli(k.Clock).Add(now.Sub(k.Answered))
 			list = append(list, wall)
-			if skew := wall.Sub(now); skew > skewWarn || skew < -skewWarn {
+			if skew := wall.Sub(own); skew > skewWarn || skew < -skewWarn {
 				c.log.Warn("wall clocks differ", "peer", k.Name, "by", skew.Round(time.Millisecond))
 			}
 		}
 	}
 	return list
+}
+
+// enoughWalls is walls, of a majority: the log's time never goes back, so one wrong clock alone must not begin it.
+func (c *Coordinator) enoughWalls(ctx context.Context) ([]time.Time, error) {
+	voters := len(voterIDs(c.node.raft.GetConfiguration().Configuration()))
+	walls := c.walls()
+	if len(walls) <= voters/2 {
+		ask, cancel := context.WithTimeout(ctx, wallsTimeout)
+		defer cancel()
+		c.peers.round(ask)
+		walls = c.walls()
+	}
+	if len(walls) <= voters/2 {
+		return nil, fmt.Errorf("the wall clocks of %d of %d coordinators are known: less than a majority", len(walls), voters)
+	}
+	return walls, nil
 }
 
 // compareStates raises an alarm when another coordinator had another state after the same entry.

@@ -247,6 +247,8 @@ func TestCoordinatorThatMovedWithoutSeedsIsFound(t *testing.T) {
 		all = append(all, runCoordinator(t, cfg))
 	}
 	theLeader(t, all...)
+	// What it has of Raft's configuration is all that it will know of the others.
+	eventually(t, "the first to have the configuration", func() bool { return len(all[0].Tasker().Servers()) == 3 })
 	all[0].stop()
 	all[0] = runCoordinator(t, first)
 	eventually(t, "everyone to know where everyone is", func() bool {

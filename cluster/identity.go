@@ -20,6 +20,7 @@ import (
 // What a data directory holds.
 const (
 	identityFile  = "node.json"
+	workerFile    = "worker.id" // a worker's identity: its directory is none for a coordinator
 	lockFile      = "lock"
 	stableFile    = "stable.db"
 	boltLogFile   = "log.db"
@@ -160,6 +161,9 @@ func (d *dataDir) load(cfg config.Coordinator) error {
 }
 
 func (d *dataDir) create(cfg config.Coordinator) error {
+	if _, err := os.Stat(d.file(workerFile)); err == nil {
+		return fmt.Errorf("data directory %s belongs to a worker: give this node a directory of its own", d.path)
+	}
 	for _, name := range []string{stableFile, boltLogFile, walLogDir, snapshotsDir} {
 		if _, err := os.Stat(d.file(name)); err == nil {
 			return fmt.Errorf("%s is there but %s is not: the node's identity is lost; restore the file, or move %s away and start again, so that the node joins anew",
@@ -264,7 +268,12 @@ func (d *dataDir) release(clusterID string) error {
 }
 
 // close gives the lock up.
-func (d *dataDir) close() error { return d.lock.Unlock() }
+func (d *dataDir) close() error {
+	if d.lock == nil { // of an assembled coordinator: no directory
+		return nil
+	}
+	return d.lock.Unlock()
+}
 
 // writeDurably replaces a file so that after a crash either the old or the new bytes are there.
 func writeDurably(path string, data []byte) error {

@@ -17,6 +17,8 @@ const (
 	tickLook = 20 * time.Millisecond
 	// takeOverRetry is the pause after a failed attempt to take over while still being Raft's leader.
 	takeOverRetry = 50 * time.Millisecond
+	// wallsTimeout bounds a new leader's questions for the others' clocks, when it does not know enough of them.
+	wallsTimeout = 250 * time.Millisecond
 )
 
 // leadership is everything that exists only while this node leads. establish makes it, revoke ends it; each step of one
@@ -71,10 +73,14 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 	if now := c.node.raft.CurrentTerm(); now != term {
 		return nil, fmt.Errorf("term %d has become %d", term, now)
 	}
+	walls, err := c.enoughWalls(ctx)
+	if err != nil {
+		return nil, err
+	}
 	v := c.applier.now()
 	loops, cancel := context.WithCancel(ctx)
 	l := &leadership{
-		term: term, clock: newLogClock(c.applier.time(), c.walls(), time.Now()), cancel: cancel,
+		term: term, clock: newLogClock(c.applier.time(), walls, time.Now()), cancel: cancel,
 		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
 		reads: &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
 	}
@@ -88,6 +94,13 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 	l.done.Go(func() { c.judgeWorkers(loops, l) })
 	l.done.Go(func() { c.tick(loops, l) })
 	l.done.Go(func() { _ = newMembership(c.peers, c.dir, c.node, c.log.Named("members")).run(loops) })
+	// A standing order lives with a connection, and none is to this leader yet: what was granted now would lie with
+	// workers that may be gone.
+	for _, w := range v.Workers() {
+		if !w.Lost {
+			l.committer.endOrder(w.ID, w.Incarnation)
+		}
+	}
 	c.leading.Store(l)
 	c.announce()
 	c.log.Info("leading", "term", term, "index", v.Index())
@@ -101,6 +114,7 @@ func (c *Coordinator) revoke(l *leadership) {
 	}
 	c.leading.Store(nil)
 	l.cancel()
+	l.reads.end()
 	l.done.Wait()
 	c.announce()
 	c.log.Info("no longer leading", "term", l.term)
@@ -151,8 +165,7 @@ func (c *Coordinator) unlink(l *leadership, id fsm.WorkerID, incarnation uint32,
 		return
 	}
 	l.leases.link(id, false, time.Now())
-	p := proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}), answer: make(chan outcome, 1)}
-	_ = l.committer.enqueue(p) // nobody waits for the answer; when it is refused the lease will do
+	l.committer.endOrder(id, incarnation)
 }
 
 // tick lets deadlines take effect.

@@ -14,7 +14,7 @@ import (
 // data and extensions. Raft's stores have none that is looked at when an entry is read.
 const (
 	sealVersion byte = 1
-	sealBytes        = 5
+	sealBytes   int  = 5
 )
 
 // deleteChunk is how many entries one transaction deletes: appends wait for it.
@@ -190,20 +190,4 @@ func checksum(l *raft.Log, extensions []byte) uint32 {
 	sum := crc32.Update(0, castagnoli, head[:])
 	sum = crc32.Update(sum, castagnoli, l.Data)
 	return crc32.Update(sum, castagnoli, extensions)
-}
-
-// stableStore is Raft's stable store with a guard on each write.
-type stableStore struct {
-	raft.StableStore
-	guard *diskGuard
-}
-
-// Set stores a value durably.
-func (s *stableStore) Set(key, value []byte) error {
-	return s.guard.write("store a vote", func() error { return s.StableStore.Set(key, value) })
-}
-
-// SetUint64 stores a number durably.
-func (s *stableStore) SetUint64(key []byte, value uint64) error {
-	return s.guard.write("store a term", func() error { return s.StableStore.SetUint64(key, value) })
 }

@@ -35,12 +35,17 @@ type peering struct {
 	other  rate.Sometimes
 	rpc    string
 	http   string
+	dial   func(ctx context.Context, address string) (net.Conn, error)
+	wall   func() time.Time
 }
 
 // newPeering makes the peering of the node in dir that is dialled at rpc and http. g may be nil. self adds what is not in
 // the configuration or the identity: term, leader, indexes, clock, hash; it may be nil.
 func newPeering(cfg config.Coordinator, dir *dataDir, rpc, http string, book *addressBook, g *gossip.Gossip, self func(*nodeInfo), log hclog.Logger) *peering {
-	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http}
+	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now}
+	p.dial = func(ctx context.Context, address string) (net.Conn, error) {
+		return dialer(peerTimeout).DialContext(ctx, "tcp", address)
+	}
 	p.other.Interval = refusalLogEvery
 	return p
 }
@@ -50,7 +55,7 @@ func (p *peering) info() nodeInfo {
 	id := p.dir.identity()
 	i := nodeInfo{
 		ID: id.Node, Name: p.cfg.Name, Cluster: id.Cluster, ClusterID: id.ClusterID, RPC: p.rpc, HTTP: p.http,
-		Expect: p.cfg.BootstrapExpect, Clock: time.Now().UnixMilli(),
+		Expect: p.cfg.BootstrapExpect, Clock: p.wall().UnixMilli(),
 	}
 	if id.Promise != nil {
 		i.Promise = id.Promise.ClusterID
@@ -208,7 +213,7 @@ func (p *peering) exchange(ctx context.Context, address, id string) {
 func (p *peering) ask(ctx context.Context, address string, q peerRequest) (peerAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	conn, err := dialer(peerTimeout).DialContext(ctx, "tcp", address)
+	conn, err := p.dial(ctx, address)
 	if err != nil {
 		return peerAnswer{}, err
 	}

@@ -37,18 +37,18 @@ func checkFiles(cfg config.Raft, d *dataDir) error {
 	if cfg.LogStore == logStoreWAL {
 		logPath = d.file(walLogDir)
 	}
-	if exists(d.file(stableFile)) && !exists(logPath) {
-		return fmt.Errorf("%s is missing but %s is there: restore it, or %s", logPath, d.file(stableFile), rejoin)
+	if exists(d.file(stableFile)) && !hasData(logPath) {
+		return fmt.Errorf("%s is missing or empty but %s is there: restore it, or %s", logPath, d.file(stableFile), rejoin)
 	}
-	if !exists(logPath) && exists(d.file(snapshotsDir)) {
-		return fmt.Errorf("%s is missing but %s is there: restore it, or %s", logPath, d.file(snapshotsDir), rejoin)
+	if !hasData(logPath) && exists(d.file(snapshotsDir)) {
+		return fmt.Errorf("%s is missing or empty but %s is there: restore it, or %s", logPath, d.file(snapshotsDir), rejoin)
 	}
 	return nil
 }
 
 // checkVotes looks for a stable store that was removed beside a log: the node could vote twice in one term.
 func checkVotes(d *dataDir, log *logStore) error {
-	if exists(d.file(stableFile)) {
+	if hasData(d.file(stableFile)) {
 		return nil
 	}
 	last, err := log.LastIndex()
@@ -56,7 +56,7 @@ func checkVotes(d *dataDir, log *logStore) error {
 		return fmt.Errorf("read %s: %w", log.guard.path, err)
 	}
 	if last > 0 || exists(d.file(snapshotsDir)) {
-		return fmt.Errorf("%s is missing but %s has entries: restore it, or %s", d.file(stableFile), log.guard.path, rejoin)
+		return fmt.Errorf("%s is missing or empty but %s has entries: restore it, or %s", d.file(stableFile), log.guard.path, rejoin)
 	}
 	return nil
 }
@@ -66,40 +66,47 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// hasData says whether a file or directory is there and, a file, not empty: Bolt would take an empty one for a new store.
+func hasData(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && (info.IsDir() || info.Size() > 0)
+}
+
 // checkData makes sure that Raft can start from the newest snapshot and the log after it, mends what it safely can, and
-// returns the bytes of log that will be replayed.
-func checkData(d *dataDir, log *logStore, logger hclog.Logger) (int64, error) {
+// returns the bytes of log that will be replayed, and the term of the newest entry or snapshot.
+func checkData(d *dataDir, log *logStore, logger hclog.Logger) (replay int64, term uint64, err error) {
 	newest, damaged, err := newestSnapshot(d, logger)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := dropStaleLog(newest, log, logger); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	first, err := log.FirstIndex()
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", log.guard.path, err)
+		return 0, 0, fmt.Errorf("read %s: %w", log.guard.path, err)
 	}
 	last, err := log.LastIndex()
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", log.guard.path, err)
+		return 0, 0, fmt.Errorf("read %s: %w", log.guard.path, err)
 	}
 	if first > newest.Index+1 && last > newest.Index {
-		return 0, fmt.Errorf("%s begins at entry %d, but the newest readable snapshot in %s ends at %d: entries are missing; restore the snapshot, or %s",
+		return 0, 0, fmt.Errorf("%s begins at entry %d, but the newest readable snapshot in %s ends at %d: entries are missing; restore the snapshot, or %s",
 			log.guard.path, first, d.file(snapshotsDir), newest.Index, rejoin)
 	}
 	if lost := lastIndexOf(damaged); lost > max(last, newest.Index) {
-		return 0, fmt.Errorf("%s cannot be read, and nothing else here reaches entry %d: restore it, or %s", strings.Join(damaged, ", "), lost, rejoin)
+		return 0, 0, fmt.Errorf("%s cannot be read, and nothing else here reaches entry %d: restore it, or %s", strings.Join(damaged, ", "), lost, rejoin)
 	}
-	var replay int64
+	term = newest.Term
 	for i := newest.Index + 1; i <= last; i++ {
 		var e raft.Log
 		if err := log.GetLog(i, &e); err != nil {
-			return 0, fmt.Errorf("read %s, entry %d of %d: %w: %s", log.guard.path, i, last, err, rejoin)
+			return 0, 0, fmt.Errorf("read %s, entry %d of %d: %w: %s", log.guard.path, i, last, err, rejoin)
 		}
 		replay += int64(entrySize(&e))
+		term = e.Term
 	}
-	return replay, setAside(d, damaged)
+	return replay, term, setAside(d, damaged)
 }
 
 // dropStaleLog deletes a log that branched off before the newest snapshot (Ongaro 2014, fig. 5.3, InstallSnapshot): Raft keeps it, then

@@ -31,7 +31,7 @@ type node struct {
 	raft      *raft.Raft
 	id        raft.ServerID
 	stores    *stores
-	transport *transport
+	transport Transport
 	cfg       config.Raft
 	log       hclog.Logger
 	compacted int64 // of appendedBytes at the last snapshot; owned by snapshotLoop
@@ -45,14 +45,21 @@ func openNode(cfg config.Coordinator, dir *dataDir, fsm raft.FSM, layer raft.Str
 	if err != nil {
 		return nil, err
 	}
-	n := &node{id: raft.ServerID(dir.identity().Node), stores: st, cfg: cfg.Raft, log: raftLog, compacted: -st.replay}
 	if err := checkFormed(dir, st); err != nil {
 		return nil, errors.Join(err, st.close())
 	}
-	n.transport = newTransport(layer, book, cfg.Raft.TransportWait, raftLog.Named("net"))
-	n.raft, err = raft.NewRaft(raftConfig(cfg.Raft, n.id, raftLog), fsm, st.cache, st.stable, st.snapshots, n.transport)
+	n, err := startNode(cfg.Raft, raft.ServerID(dir.identity().Node), fsm, st, newTransport(layer, book, cfg.Raft.TransportWait, raftLog.Named("net")), raftLog)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start raft in %s: %w", dir.path, err), n.transport.Close(), st.close())
+		return nil, fmt.Errorf("start raft in %s: %w", dir.path, err)
+	}
+	return n, nil
+}
+
+// startNode starts Raft on its stores, and closes them and the transport when it cannot.
+func startNode(cfg config.Raft, id raft.ServerID, fsm raft.FSM, st *stores, t Transport, log hclog.Logger) (_ *node, err error) {
+	n := &node{id: id, stores: st, cfg: cfg, log: log, compacted: -st.replay, transport: t}
+	if n.raft, err = raft.NewRaft(raftConfig(cfg, id, log), fsm, st.cache, st.stable, st.snapshots, sureTransport{t}); err != nil {
+		return nil, errors.Join(err, t.Close(), st.close())
 	}
 	if n.soleVoter() {
 		n.campaign() // nobody else could be elected: why wait

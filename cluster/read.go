@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -10,9 +11,23 @@ import (
 type readRounds struct {
 	verify func() error // asks a majority whether this node still leads
 
-	mu   sync.Mutex
-	next *readRound // gathers readers; nil: none
-	busy bool
+	mu    sync.Mutex
+	next  *readRound // gathers readers; nil: none
+	busy  bool
+	ended bool
+	done  sync.WaitGroup
+}
+
+// errRoundsEnded is returned by confirm once the leadership is over.
+var errRoundsEnded = errors.New("no longer leading")
+
+// end refuses further readers and waits for the round under way. Raft must still run: what it is asked while it shuts down
+// it never answers.
+func (r *readRounds) end() {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	r.done.Wait()
 }
 
 type readRound struct {
@@ -23,13 +38,17 @@ type readRound struct {
 // confirm returns once a majority confirmed this node's leadership, in a round that began after the call.
 func (r *readRounds) confirm(ctx context.Context) error {
 	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		return errRoundsEnded
+	}
 	if r.next == nil {
 		r.next = &readRound{done: make(chan struct{})}
 	}
 	round := r.next
 	if !r.busy {
 		r.busy = true
-		go r.run()
+		r.done.Go(r.run)
 	}
 	r.mu.Unlock()
 	select {

@@ -69,13 +69,6 @@ func (r *ring) reset(index uint64) {
 	r.wake(index)
 }
 
-// changed is closed when the next entries are applied.
-func (r *ring) changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pulse
-}
-
 // after copies events of entries after index, whole entries at a time, and says up to which index they reach.
 func (r *ring) after(index uint64, buf []fsm.Event) ([]fsm.Event, uint64, <-chan struct{}, error) {
 	r.mu.Lock()

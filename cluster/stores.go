@@ -14,6 +14,7 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/musterhq/muster/config"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Kinds of log store, as raft.log_store names them.
@@ -69,7 +70,11 @@ func openStores(cfg config.Raft, d *dataDir, log hclog.Logger, fatal fatalFunc) 
 	if err := s.openStable(cfg, d, fatal); err != nil {
 		return nil, err
 	}
-	if s.replay, err = checkData(d, s.log, log); err != nil {
+	var term uint64
+	if s.replay, term, err = checkData(d, s.log, log); err != nil {
+		return nil, err
+	}
+	if err := s.stable.check(term); err != nil {
 		return nil, err
 	}
 	files, err := raft.NewFileSnapshotStoreWithLogger(d.path, max(cfg.SnapshotsRetain, 1), log.Named("snapshots"))
@@ -108,11 +113,15 @@ func (s *stores) openLog(cfg config.Raft, d *dataDir, log hclog.Logger, fatal fa
 		return fmt.Errorf("raft.log_store %q: want %s or %s", cfg.LogStore, logStoreBolt, logStoreWAL)
 	}
 	s.log = newLogStore(inner, guard)
+	return s.cacheLog(cfg)
+}
+
+// cacheLog puts the newest entries of the log into memory.
+func (s *stores) cacheLog(cfg config.Raft) (err error) {
 	entries := logCacheMin
 	if cfg.EntryBytes > 0 {
 		entries = min(max(logCacheBytes/cfg.EntryBytes, logCacheMin), logCacheMax)
 	}
-	var err error
 	s.cache, err = raft.NewLogCache(entries, s.log)
 	return err
 }
@@ -129,11 +138,18 @@ func (s *stores) openStable(cfg config.Raft, d *dataDir, fatal fatalFunc) error 
 }
 
 func openBolt(path string, mmap int) (*raftboltdb.BoltStore, error) {
+	if err := checkBolt(path); err != nil {
+		return nil, err
+	}
 	b, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
 		Timeout: boltLockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mmap,
 	}})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		next := rejoin
+		if errors.Is(err, bolterrors.ErrTimeout) {
+			next = "another process has it open"
+		}
+		return nil, fmt.Errorf("open %s: %w: %s", path, err, next)
 	}
 	return b, nil
 }

@@ -23,12 +23,16 @@ type transport struct {
 	book *addressBook
 }
 
-// Pre-vote is silently off, and the transport not closed, unless these hold.
-var (
-	_ raft.WithPreVote = (*transport)(nil)
-	_ raft.WithClose   = (*transport)(nil)
-	_ raft.Transport   = (*transport)(nil)
-)
+// Transport is what a node needs of Raft's network. Pre-vote would be silently off, and the transport not closed, without
+// the last two.
+type Transport interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+	CloseStreams() // ends the connections that Raft has left behind
+}
+
+var _ Transport = (*transport)(nil)
 
 func newTransport(layer raft.StreamLayer, book *addressBook, timeout time.Duration, log hclog.Logger) *transport {
 	return &transport{book: book, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{

@@ -116,7 +116,8 @@ func (p *peer) Push(_ *duplex.Conn, method wire.Method, body *pack.Reader) error
 	return nil // a push of a later version is passed over
 }
 
-// leads notes who leads now. A leader that no longer is one is asked no more.
+// leads notes who leads now. A leader that no longer is one is asked no more, nor one that is one again in another term: it
+// has forgotten who is attached to it.
 func (p *peer) leads(l wire.Leader) {
 	p.mu.Lock()
 	was := p.leader
@@ -128,7 +129,7 @@ func (p *peer) leads(l wire.Leader) {
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()
-	if was.Self && !l.Self {
+	if was.Self && (!l.Self || l.Term != was.Term) {
 		p.retire(&wire.Error{Code: wire.CodeNotLeader, Detail: p.addr + " no longer leads", Leader: l.RPC, LeaderHTTP: l.HTTP, Term: l.Term})
 	}
 }

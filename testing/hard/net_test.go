@@ -139,7 +139,7 @@ func TestCancelRacesDone(t *testing.T) {
 }
 
 // TestWatcherThatNeverReads: somebody opens streams of events and never reads them. The coordinator cuts them off
-// without growing, and somebody who does read sees everything.
+// without growing.
 func TestWatcherThatNeverReads(t *testing.T) {
 	const deaf = 20
 	c := start(t, harness.Options{Slots: 16})

@@ -1,0 +1,217 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/config"
+)
+
+// Options are one run.
+type Options struct {
+	Seed     uint64
+	For      time.Duration // of faults, in the cluster's time
+	SyncLag  time.Duration // planted bug: a crash loses what was written within this time
+	Verbose  bool          // keep the coordinators' own logs, too
+	KeepLogs int           // lines of the run's log that a failure shows
+}
+
+// Report is what a run came to.
+type Report struct {
+	Simulated                     time.Duration
+	Messages, Lost, Writes        uint64
+	Requests, Jobs, Events, Reads int
+	Faults, Leaders, Lives        int
+	Failures                      []string
+	Log                           []string // the newest lines
+}
+
+// settleMax is how long after the last fault everything must have come right.
+const settleMax = 3 * time.Minute
+
+// Sim is a running simulation.
+type Sim struct {
+	opt     Options
+	cfg     config.Coordinator
+	net     *network
+	steps   *stepTrap
+	hosts   []*host
+	clients []*client
+	workers []*worker
+	history *history
+	began   time.Time
+
+	ctx    context.Context
+	ending sync.WaitGroup
+
+	mu       sync.Mutex
+	failures []string
+	log      []string
+	faults   int
+}
+
+// Run simulates one cluster. Call it in a bubble of testing/synctest.
+func Run(opt Options) Report {
+	// Raft draws its time-outs from the global source and knows no other.
+	rand.Seed(int64(opt.Seed)) //nolint:staticcheck
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s := &Sim{opt: opt, steps: new(stepTrap), ctx: ctx, began: time.Now()}
+	s.net = newNetwork(opt.Seed, s.steps)
+	s.history = newHistory(s)
+	d := newDice(opt.Seed, "shape")
+	s.cfg = shape(d)
+	for i := range 3 + 2*d.IntN(5)/4 {
+		s.hosts = append(s.hosts, &host{s: s, name: fmt.Sprintf("c%d", i+1), img: newImage(), offset: d.between(-50*time.Millisecond, 50*time.Millisecond), slow: d.between(200*time.Microsecond, 5*time.Millisecond)})
+	}
+	for i := range 2 + d.IntN(4) {
+		s.clients = append(s.clients, newClient(s, fmt.Sprintf("m%d", i+1)))
+	}
+	for i := range 2 + d.IntN(5) {
+		s.workers = append(s.workers, newWorker(s, fmt.Sprintf("w%d", i+1)))
+	}
+	for _, h := range s.hosts {
+		h.start()
+	}
+	s.ending.Go(func() { s.history.watch(ctx) })
+	load, stopLoad := context.WithCancel(ctx)
+	var clients sync.WaitGroup
+	for _, c := range s.clients {
+		clients.Go(func() { c.run(load) })
+	}
+	for _, w := range s.workers {
+		s.ending.Go(func() { w.run(ctx) })
+	}
+	newNemesis(s).run(ctx, opt.For)
+	healed := time.Now()
+	s.logf("all faults are over")
+	stopLoad()
+	clients.Wait() // each ends what it has begun, or says that it cannot
+	s.settle(healed)
+	s.history.finish()
+	cancel()
+	for _, h := range s.hosts {
+		h.crash()
+	}
+	s.ending.Wait()
+	return s.report()
+}
+
+// shape draws the cluster's settings. The defaults are among them.
+func shape(d dice) config.Coordinator {
+	cfg := config.DefaultCoordinator()
+	if d.chance(0.5) {
+		beat := d.between(150*time.Millisecond, time.Second)
+		cfg.Raft.Heartbeat, cfg.Raft.Election, cfg.Raft.Lease = beat, beat, beat*4/5
+	}
+	cfg.Raft.SnapshotBytes = int64(32<<10) << d.IntN(6)
+	cfg.Raft.TrailingLogs = uint64(4) << d.IntN(8)
+	cfg.Raft.EntryBytes = 1 << 10 << d.IntN(9)
+	cfg.Raft.InFlight = 1 + d.IntN(3)
+	cfg.QueueBytes = 8 << 10 << d.IntN(12)
+	cfg.Lease.TTL = d.between(3*time.Second, 15*time.Second)
+	cfg.Lease.ReconnectGrace = d.between(500*time.Millisecond, 3*time.Second)
+	return cfg
+}
+
+func (s *Sim) members() (list []cluster.Peer) {
+	for _, h := range s.hosts {
+		list = append(list, cluster.Peer{ID: h.name, RPC: addressOf(h.name)})
+	}
+	return list
+}
+
+func (s *Sim) host(name string) *host {
+	for _, h := range s.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+func (s *Sim) transportOn(name string) *transport {
+	if h := s.host(name); h != nil {
+		if l := h.now(); l != nil {
+			return l.net
+		}
+	}
+	return nil
+}
+
+func (s *Sim) portOn(name string) *listener {
+	if h := s.host(name); h != nil {
+		if l := h.now(); l != nil {
+			return l.port
+		}
+	}
+	return nil
+}
+
+// leader is the host that leads and serves, if there is one.
+func (s *Sim) leader() *host {
+	for _, h := range s.hosts {
+		if l := h.now(); l != nil && l.coord.Tasker().IsLeader() {
+			return h
+		}
+	}
+	return nil
+}
+
+// fail notes a broken promise.
+func (s *Sim) fail(format string, args ...any) {
+	text := fmt.Sprintf("%12s  ", time.Since(s.began).Round(time.Microsecond)) + fmt.Sprintf(format, args...)
+	s.logf("FAILURE: "+format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.failures) < 20 {
+		s.failures = append(s.failures, text)
+	}
+}
+
+func (s *Sim) logf(format string, args ...any) {
+	line := fmt.Sprintf("%12s  ", time.Since(s.began).Round(time.Microsecond)) + fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, line)
+	if n := max(s.opt.KeepLogs, 100); len(s.log) > 2*n {
+		s.log = append(s.log[:0], s.log[len(s.log)-n:]...)
+	}
+}
+
+// logger is a coordinator's; its lines go into the run's log.
+func (s *Sim) logger(name string) hclog.Logger {
+	if !s.opt.Verbose {
+		return hclog.NewNullLogger()
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug, DisableTime: true, Output: lines{s}})
+}
+
+type lines struct{ s *Sim }
+
+func (l lines) Write(p []byte) (int, error) {
+	l.s.logf("%s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func (s *Sim) report() Report {
+	r := Report{Simulated: time.Since(s.began), Faults: s.faults}
+	s.net.mu.Lock()
+	r.Messages, r.Lost = s.net.sent, s.net.lost
+	s.net.mu.Unlock()
+	for _, h := range s.hosts {
+		r.Lives += h.lives
+	}
+	s.history.report(&r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Failures, r.Log = s.failures, s.log
+	return r
+}

@@ -1,0 +1,82 @@
+//go:debug randseednop=0
+
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seed  = flag.Uint64("seed", 1, "of the first run")
+	seeds = flag.Int("seeds", 0, "how many runs, each with the next seed; 0: a few")
+	hours = flag.Float64("hours", 0.02, "simulated time of faults in each run")
+	lag   = flag.Duration("lag", 0, "planted bug: a crash loses what was written so long ago or less")
+	first = flag.Bool("first", false, "stop at the first seed that fails")
+	loud  = flag.Bool("loud", false, "show the whole log of a run, with the coordinators' own lines")
+)
+
+// fewSeeds is how many runs go test makes by itself.
+const fewSeeds = 6
+
+func simulate(t *testing.T, opt Options) (r Report) {
+	t.Helper()
+	opt.Verbose = *loud
+	opt.KeepLogs = 200
+	if *loud {
+		opt.KeepLogs = 1 << 20
+	}
+	synctest.Test(t, func(*testing.T) { r = Run(opt) })
+	return r
+}
+
+func TestSeeds(t *testing.T) {
+	n := *seeds
+	if n == 0 {
+		n = fewSeeds
+	}
+	var total Report
+	failed := 0
+	began := time.Now()
+	for i := range n {
+		s := *seed + uint64(i)
+		r := simulate(t, Options{Seed: s, For: time.Duration(*hours * float64(time.Hour)), SyncLag: *lag})
+		total.add(r)
+		if len(r.Failures) > 0 {
+			failed++
+			t.Errorf("seed %d:\n%s\nthe log:\n%s\nreplay: go test ./testing/sim -run TestSeeds -seed=%d -seeds=1 -hours=%g -loud", s, strings.Join(r.Failures, "\n"), strings.Join(r.Log, "\n"), s, *hours)
+			if *first {
+				return
+			}
+		} else if *loud {
+			fmt.Println(strings.Join(r.Log, "\n"))
+		}
+		if i%50 == 49 {
+			fmt.Printf("seeds up to %d: %s, %d failed\n", s, total, failed)
+		}
+	}
+	fmt.Printf("seeds %d to %d: %s; %d failed; %s of real time, %d goroutines left\n", *seed, *seed+uint64(n)-1, total, failed, time.Since(began).Round(time.Second), runtime.NumGoroutine())
+}
+
+func (r *Report) add(o Report) {
+	r.Simulated += o.Simulated
+	r.Messages += o.Messages
+	r.Lost += o.Lost
+	r.Requests += o.Requests
+	r.Jobs += o.Jobs
+	r.Events += o.Events
+	r.Reads += o.Reads
+	r.Faults += o.Faults
+	r.Leaders += o.Leaders
+	r.Lives += o.Lives
+}
+
+func (r Report) String() string {
+	return fmt.Sprintf("%.2f h simulated, %d faults, %d leaders, %d processes of coordinators, %d requests of %d jobs, %d events, %d reads, %d messages, %d lost",
+		r.Simulated.Hours(), r.Faults, r.Leaders, r.Lives, r.Requests, r.Jobs, r.Events, r.Reads, r.Messages, r.Lost)
+}
