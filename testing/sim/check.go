@@ -167,7 +167,6 @@ func (h *history) checkResults(v *fsm.View) {
 type replay struct {
 	h       *history
 	v       *fsm.View
-	whole   []span
 	jobs    map[fsm.JobID]*jobPast
 	request map[fsm.RequestID]fsm.State
 }

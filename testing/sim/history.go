@@ -135,7 +135,7 @@ func (h *history) watch(ctx context.Context) {
 				h.leaders[fmt.Sprint(o.name, l.n, s.Term)] = true
 				h.mu.Unlock()
 			}
-			if ahead := v.Time().Sub(time.Now()); ahead > clockAhead {
+			if ahead := time.Until(v.Time()); ahead > clockAhead {
 				h.s.fail("%s: the state's time is %s ahead of the true time", o.name, ahead)
 			}
 		}
