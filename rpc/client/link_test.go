@@ -180,6 +180,7 @@ func TestAWorkerFollowsTheLeader(t *testing.T) {
 				}
 				r.elect("a:1")
 			}},
+			{"a lost the leadership and won it again: it knows nobody any more", func() { r.elect("a:1") }},
 		} {
 			change.do()
 			began := time.Now()
@@ -194,7 +195,7 @@ func TestAWorkerFollowsTheLeader(t *testing.T) {
 		}
 		synctest.Wait()
 		w.do(func() {
-			if want := []string{"a:1", "b:1", "c:1", "a:1"}; !slices.Equal(w.connected, want) || w.lost != 3 {
+			if want := []string{"a:1", "b:1", "c:1", "a:1", "a:1"}; !slices.Equal(w.connected, want) || w.lost != 4 {
 				t.Errorf("connected to %v, lost %d times", w.connected, w.lost)
 			}
 		})
