@@ -26,10 +26,9 @@ type applier struct {
 	m      *fsm.Machine
 	hashes [hashHistory]hashAt
 
-	index   atomic.Uint64            // of the last entry applied
-	view    atomic.Pointer[fsm.View] // the newest taken
-	took    applyMetrics
-	restart atomic.Uint64 // snapshots restored
+	index atomic.Uint64            // of the last entry applied
+	view  atomic.Pointer[fsm.View] // the newest taken
+	took  applyMetrics
 }
 
 // hashAt is the state's hash after an entry.
@@ -95,7 +94,6 @@ func (a *applier) Restore(in io.ReadCloser) error {
 	a.view.Store(v)
 	a.mu.Unlock()
 	a.index.Store(m.Index())
-	a.restart.Add(1)
 	a.ring.reset(m.Index())
 	return nil
 }
