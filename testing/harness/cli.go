@@ -55,7 +55,7 @@ func (c *Cluster) Run(cmd Command) Result {
 	if cmd.Stdout != nil {
 		x.Stdout = io.MultiWriter(&out, cmd.Stdout)
 	}
-	if err := c.launch.start(x); err != nil {
+	if err := c.launch.start(x, c.hub()); err != nil {
 		c.tb.Fatalf("start muster %s: %v", strings.Join(cmd.Args, " "), err)
 	}
 	ended := make(chan struct{})

@@ -19,6 +19,7 @@ type Options struct {
 	Coordinator  []string // further flags of every coordinator
 	Worker       []string // further flags of every worker
 	Env          []string // further environment of every process
+	Network      bool     // each node in a network namespace of its own, see Cluster.Network; ask NetworkAllowed first
 }
 
 // Cluster is a running cluster, seen by one test. Its methods may be called from any goroutine that may end the test.
@@ -32,6 +33,8 @@ type core struct {
 	opt    Options
 	binary string
 	hosts  *hosts
+	fabric *fabric // nil: the nodes are on loopback
+	dial   dialFunc
 	launch *launcher
 	client *http.Client
 	logs   string
@@ -62,14 +65,12 @@ func Prepare(tb TB, opt Options) *Cluster {
 	opt.Workers = max(0, cmp.Or(opt.Workers, 2))
 	opt.Slots = cmp.Or(opt.Slots, 4)
 	binary := Binary(tb)
-	h, err := claimHosts()
-	if err != nil {
+	dir := tb.TempDir()
+	core := &core{opt: opt, binary: binary, logs: logDir(tb, dir), data: dir}
+	if err := core.connect(); err != nil {
 		tb.Fatalf("%v", err)
 	}
-	dir := tb.TempDir()
-	core := &core{
-		opt: opt, binary: binary, hosts: h, launch: newLauncher(), client: newClient(), logs: logDir(tb, dir), data: dir,
-	}
+	core.launch, core.client = newLauncher(), newClient(core.dial)
 	c := &Cluster{core: core, tb: tb}
 	tb.Cleanup(c.end)
 	return c
@@ -107,7 +108,7 @@ func (c *Cluster) On(tb TB) *Cluster {
 func (c *Cluster) start() {
 	c.tb.Helper()
 	for range c.opt.Coordinators {
-		c.newNode("c", true)
+		c.newNode(c.tb, "c", true)
 	}
 	flags := append(c.joinFlags(), "--bootstrap-expect", strconv.Itoa(c.opt.Coordinators))
 	for _, n := range c.Coordinators() {
@@ -140,7 +141,7 @@ func (c *Cluster) joinFlags() []string {
 func (c *Cluster) AddCoordinator(flags ...string) *Node {
 	c.tb.Helper()
 	join := c.joinFlags()
-	n := c.newNode("c", true)
+	n := c.newNode(c.tb, "c", true)
 	n.flags = slices.Concat(join, c.opt.Coordinator, flags)
 	n.launchNode(c.tb)
 	return n
@@ -149,38 +150,31 @@ func (c *Cluster) AddCoordinator(flags ...string) *Node {
 // AddWorker starts a further worker, the flags coming after those of the options.
 func (c *Cluster) AddWorker(flags ...string) *Node {
 	c.tb.Helper()
-	n := c.newNode("w", false)
+	n := c.newNode(c.tb, "w", false)
 	n.flags = slices.Concat(c.joinFlags(), []string{"--slots", strconv.Itoa(c.opt.Slots)}, c.opt.Worker, flags)
 	n.launchNode(c.tb)
 	return n
 }
 
 // newNode makes a node without starting it.
-func (c *core) newNode(prefix string, coordinator bool) *Node {
+func (c *core) newNode(tb TB, prefix string, coordinator bool) *Node {
+	tb.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := &c.workers
 	if coordinator {
 		list = &c.coordinators
 	}
-	number := c.spare()
 	name := prefix + strconv.Itoa(len(*list)+1)
 	n := &Node{
 		Process:     &Process{name: name, binary: c.binary, env: c.environ(), log: filepath.Join(c.logs, name+".log"), launch: c.launch},
 		Data:        filepath.Join(c.data, name),
 		coordinator: coordinator,
 		cluster:     c,
-		number:      number,
-		addr:        c.hosts.addresses(number),
 	}
+	n.settle(tb)
 	*list = append(*list, n)
 	return n
-}
-
-// spare hands out the next host number. The caller holds mu.
-func (c *core) spare() int {
-	c.numbered++
-	return c.numbered
 }
 
 // environ is a small environment of our own: what the person who runs the test has set must not matter.

@@ -19,6 +19,18 @@
 // Cleanup fails the test when a process ended that nobody told to, when a log has a panic or a data race in it, or
 // when a child of a worker outlived it; and on a failure it prints the state and the end of each log.
 //
+// # Breaking the network
+//
+// With Options.Network each node lives in a network namespace of its own, joined by a bridge in another one, in which the
+// harness opens its sockets:
+//
+//	c.Network().Drop(a, b)                       // what goes from a to b is lost
+//	c.Network().Cut([]*harness.Node{a}, others)  // both ways between two groups
+//	c.Network().Silence(w)                       // the connections that w has now go dead, new ones work
+//	c.Network().Heal()
+//
+// The namespaces have no names and end with the test process. NetworkAllowed says whether the machine lets it.
+//
 // # Waiting
 //
 // Nothing here sleeps in the hope that something has happened by then. Until polls a condition until it holds and

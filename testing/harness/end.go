@@ -32,6 +32,9 @@ func (c *Cluster) end() {
 	c.launch.close()
 	c.client.CloseIdleConnections()
 	c.hosts.close()
+	if c.fabric != nil {
+		c.fabric.close()
+	}
 	for _, n := range strays {
 		c.tb.Errorf("%s ended by itself with code %d:\n%s", n.name, n.ExitCode(), n.logTail())
 	}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -48,6 +49,36 @@ func (h *hosts) addresses(n int) Addresses {
 	return Addresses{
 		HTTP: net.JoinHostPort(host, portHTTP), RPC: net.JoinHostPort(host, portRPC), Gossip: net.JoinHostPort(host, portGossip),
 	}
+}
+
+// dialFunc opens a connection to a node.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// connect decides where the nodes are: on loopback addresses of the cluster's own, or on a network of its own.
+func (c *core) connect() (err error) {
+	if !c.opt.Network {
+		c.dial = new(net.Dialer).DialContext
+		c.hosts, err = claimHosts()
+		return err
+	}
+	c.hosts = &hosts{prefix: fabricPrefix}
+	if c.fabric, err = newFabric(); err == nil {
+		c.dial = c.fabric.dial
+	}
+	return err
+}
+
+// Dial opens a TCP connection to a node, from where the harness is.
+func (c *core) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	return c.dial(ctx, "tcp", addr)
+}
+
+// hub is where the harness is; nil: where this process is.
+func (c *core) hub() *namespace {
+	if c.fabric == nil {
+		return nil
+	}
+	return c.fabric.hub
 }
 
 func (h *hosts) close() {

@@ -19,9 +19,9 @@ const callBound = 15 * time.Second
 // askForever leaves the end of a call to its context.
 const askForever = 24 * time.Hour
 
-func newClient() *http.Client {
+func newClient(dial dialFunc) *http.Client {
 	return &http.Client{
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 32, DialContext: dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"os/exec"
 	"runtime"
 )
@@ -25,11 +26,27 @@ func newLauncher() *launcher {
 	return l
 }
 
-// start is cmd.Start on the launcher's thread.
-func (l *launcher) start(cmd *exec.Cmd) error {
+// start is cmd.Start on the launcher's thread, in a network namespace; nil: that of this process.
+func (l *launcher) start(cmd *exec.Cmd, ns *namespace) error {
 	result := make(chan error)
-	l.work <- func() { result <- cmd.Start() }
+	l.work <- func() { result <- startIn(cmd, ns) }
 	return <-result
+}
+
+// startIn starts a process in a namespace and brings the thread back to its own.
+func startIn(cmd *exec.Cmd, ns *namespace) error {
+	if ns == nil {
+		return cmd.Start()
+	}
+	back, err := home()
+	if err != nil {
+		return err
+	}
+	defer back.close()
+	if err := ns.enter(); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), back.enter())
 }
 
 // close ends the thread's work. Every process must have ended before.

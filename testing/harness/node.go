@@ -31,11 +31,11 @@ type Node struct {
 	Data        string // its data directory
 	coordinator bool
 	cluster     *core
-	number      int      // its host in the cluster's range
 	flags       []string // beyond names and addresses
 
-	mu   sync.Mutex // guards addr
-	addr Addresses  // wanted before the first start, bound after
+	mu     sync.Mutex // guards what is below
+	number int        // its host in the cluster's range
+	addr   Addresses  // wanted before the first start, bound after
 }
 
 // Addresses are where the node listens, or will when it is started again.
@@ -60,6 +60,9 @@ func (n *Node) commandLine() []string {
 	args := []string{"worker", "--name", n.name, "--data", n.Data, "--gossip", a.Gossip}
 	if n.coordinator {
 		args = []string{"coordinator", "--name", n.name, "--data", n.Data, "--http", a.HTTP, "--rpc", a.RPC, "--gossip", a.Gossip}
+	}
+	if n.cluster.fabric != nil {
+		args = append(args, "--insecure") // it is no loopback, but nobody else is there
 	}
 	return append(args, n.flags...)
 }
@@ -126,10 +129,33 @@ func (n *Node) Move(tb TB) {
 	tb.Helper()
 	n.Kill()
 	n.cluster.mu.Lock()
-	n.number = n.cluster.spare()
+	n.settle(tb)
 	n.cluster.mu.Unlock()
-	n.setAddresses(n.cluster.hosts.addresses(n.number))
 	n.launchNode(tb)
+}
+
+// settle gives the node the next host. The caller holds the cluster's mu.
+func (n *Node) settle(tb TB) {
+	tb.Helper()
+	n.cluster.numbered++
+	number := n.cluster.numbered
+	if f := n.cluster.fabric; f != nil {
+		ns, err := f.host(number)
+		if err != nil {
+			tb.Fatalf("%s: %v", n.name, err)
+		}
+		n.netns = ns
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.number, n.addr = number, n.cluster.hosts.addresses(number)
+}
+
+// host is the number of its host.
+func (n *Node) host() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.number
 }
 
 // With restarts the node with further flags, which it keeps. Flags given twice: the last one counts.

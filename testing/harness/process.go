@@ -22,6 +22,7 @@ type Process struct {
 	env    []string
 	log    string // path; each start appends
 	launch *launcher
+	netns  *namespace // where it runs; nil: that of this process
 
 	mu      sync.Mutex // guards what is below
 	args    []string
@@ -109,7 +110,7 @@ func (p *Process) start(args []string) error {
 	fmt.Fprintf(log, "--- %s starts: %q\n", p.name, args)
 	cmd := exec.Command(p.binary, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = p.env, log, log, attributes()
-	if err := p.launch.start(cmd); err != nil {
+	if err := p.launch.start(cmd, p.netns); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	exited := make(chan struct{})
