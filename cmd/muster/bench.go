@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/musterhq/muster/rpc/client"
 	"github.com/musterhq/muster/rpc/rest"
 	"github.com/musterhq/muster/worker/load"
 )
@@ -23,20 +20,11 @@ type benchFlags struct {
 	coordinators, workers, slots int
 	jobs, perRequest, submitters int
 	steps, submits, kills        int
+	shape                        string
+	clients, inFlight            int
+	board, loaded, idle          int
+	idleTime                     time.Duration
 	queue, handler, logStore     string
-}
-
-// benchResult is what `muster bench -o json` prints.
-type benchResult struct {
-	Jobs          int             `json:"jobs"`
-	Seconds       float64         `json:"seconds"`
-	JobsPerSecond float64         `json:"jobs_per_second"`
-	StepMS        load.Quantiles  `json:"step_ms"`   // end of a job to the start of the one after it, idle cluster
-	SubmitMS      load.Quantiles  `json:"submit_ms"` // a request of one job, idle cluster
-	FailoverMS    *load.Quantiles `json:"failover_ms"`
-	Coordinators  int             `json:"coordinators"`
-	Fsync         bool            `json:"fsync"`
-	RSSMiB        float64         `json:"rss_mib"` // of all coordinators together; 0: not known
 }
 
 func newBench(a *app) *cobra.Command {
@@ -44,12 +32,18 @@ func newBench(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "bench", Short: "load a cluster and print throughput and latency", Args: cobra.NoArgs,
 		Long: `Puts no-op jobs through a cluster and says how many a second were done: submitted, replicated with fsync, picked,
-run and reported. Then it times single submits, the steps of a chain and, with --local, the gap that killing the
-leader leaves.
+run and reported. Before, it times single submits and the steps of a chain; after, with --local, the gap that killing
+the leader leaves.
 
-With --local it starts its own coordinators and workers on loopback. Without, it loads the cluster at --addr, whose
-workers must have the handler noop on the queue (muster worker has it).`,
-		Example: "  muster bench --local --coordinators 3 --workers 4 --slots 64 --jobs 100000\n  muster bench --addr 10.0.0.1:7070 --jobs 10000 -o json",
+The jobs of a request have a shape: independent of each other; single, each a request by itself, from --clients with
+--in-flight submits unanswered; fan, the first before all others and the last after them; chain, each after the one before;
+exec, independent, each running /bin/true.
+
+With --local it starts its own coordinators and workers on loopback, and tells the processor time of each job. Without, it
+loads the cluster at --addr, whose workers must have the handler noop on the queue (muster worker has it).`,
+		Example: `  muster bench --local --coordinators 3 --workers 4 --slots 64 --jobs 100000
+  muster bench --local --shape fan --per-request 1002 --jobs 50000
+  muster bench --addr 10.0.0.1:7070 --jobs 10000 -o json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
 				return &usageError{err}
@@ -64,10 +58,17 @@ workers must have the handler noop on the queue (muster worker has it).`,
 	fl.IntVar(&f.workers, "workers", 4, "with --local: how many worker processes")
 	fl.IntVar(&f.slots, "slots", 64, "with --local: slots of each worker")
 	fl.IntVar(&f.jobs, "jobs", 50_000, "how many jobs in all")
+	fl.StringVar(&f.shape, "shape", string(load.Independent), "independent, single, fan, chain or exec")
 	fl.IntVar(&f.perRequest, "per-request", 1000, "jobs of one request")
 	fl.IntVar(&f.submitters, "submitters", 8, "requests under way at once")
-	fl.IntVar(&f.steps, "steps", 200, "steps of the chain that is timed")
-	fl.IntVar(&f.submits, "submits", 200, "single submits that are timed")
+	fl.IntVar(&f.clients, "clients", 16, "with --shape single: connections that submit")
+	fl.IntVar(&f.inFlight, "in-flight", 256, "with --shape single: submits unanswered at once")
+	fl.IntVar(&f.steps, "steps", 200, "steps of the chain that is timed; 0: none")
+	fl.IntVar(&f.submits, "submits", 200, "single submits that are timed; 0: none")
+	fl.IntVar(&f.board, "board", 0, "ready jobs, for a queue without workers, that lie on the board meanwhile")
+	fl.IntVar(&f.loaded, "loaded", 0, "time the chain again at this percentage of the jobs a second that were reached")
+	fl.IntVar(&f.idle, "idle-workers", 0, "idle workers that are joined to tell what they cost the leader")
+	fl.DurationVar(&f.idleTime, "idle-time", 10*time.Second, "with --idle-workers: how long they are looked at")
 	fl.IntVar(&f.kills, "kills", 3, "with --local and 3 or more coordinators: how often the leader is killed")
 	fl.StringVar(&f.logStore, "log-store", "boltdb", "with --local: boltdb or wal")
 	fl.StringVar(&f.queue, "queue", "default", "queue of the jobs")
@@ -84,8 +85,27 @@ func (f *benchFlags) check() error {
 	if f.coordinators < 1 || f.coordinators > devNodesMax || f.workers < 1 || f.workers > devNodesMax {
 		return fmt.Errorf("--coordinators and --workers must be 1 to %d", devNodesMax)
 	}
-	if f.steps < 1 || f.submits < 1 || f.kills < 0 {
-		return errors.New("--steps and --submits must be at least 1, --kills at least 0")
+	if f.steps < 0 || f.submits < 0 || f.kills < 0 || f.board < 0 || f.idle < 0 {
+		return errors.New("--steps, --submits, --kills, --board and --idle-workers must be at least 0")
+	}
+	return f.checkLoad()
+}
+
+func (f *benchFlags) checkLoad() error {
+	if _, err := load.ParseShape(f.shape); err != nil {
+		return fmt.Errorf("--shape: %w", err)
+	}
+	switch {
+	case f.clients < 1 || f.inFlight < f.clients:
+		return errors.New("--clients must be at least 1, --in-flight at least --clients")
+	case f.loaded < 0 || f.loaded > 100:
+		return errors.New("--loaded must be 0 to 100")
+	case f.loaded > 0 && f.steps == 0:
+		return errors.New("--loaded needs --steps")
+	case f.idle > 0 && !f.local:
+		return errors.New("--idle-workers needs --local: it measures the leader's process")
+	case f.idle > 0 && f.idleTime < time.Second:
+		return errors.New("--idle-time must be at least 1s")
 	}
 	return nil
 }
@@ -124,70 +144,6 @@ func (a *app) benchCluster(ctx context.Context, dir string, f benchFlags) (*devC
 	return d, nil
 }
 
-// benchRun measures. The cluster is idle for the latencies, which come first.
-func (a *app) benchRun(ctx context.Context, dir string, f benchFlags, d *devCluster) (*benchResult, error) {
-	status, err := ask(ctx, a, func(ctx context.Context, c *rest.Client) (rest.Status, error) { return c.Status(ctx) })
-	if err != nil {
-		return nil, err
-	}
-	rpc := make([]string, len(status.Coordinators))
-	for i, c := range status.Coordinators {
-		rpc[i] = c.RPC
-	}
-	c := client.New(client.Config{Coordinators: rpc, Cluster: status.Cluster, Name: "muster bench", Token: a.token})
-	defer c.Close()
-	run := load.Run{Jobs: f.jobs, PerRequest: f.perRequest, Submitters: f.submitters, Handler: f.handler, Queue: f.queue}
-	probe, err := load.NewProbe(ctx, c, rpc, status.Cluster, filepath.Join(dir, "probe"))
-	if err != nil {
-		return nil, err
-	}
-	result := &benchResult{Jobs: f.jobs, Coordinators: len(status.Coordinators), Fsync: true}
-	err = a.benchMeasure(ctx, f, d, c, probe, run, result)
-	return result, errors.Join(err, probe.Close())
-}
-
-func (a *app) benchMeasure(ctx context.Context, f benchFlags, d *devCluster, c *client.Client, probe *load.Probe, run load.Run, result *benchResult) error {
-	fmt.Fprintln(a.err, "timing single submits and the steps of a chain …")
-	submits, err := load.Submits(ctx, c, run, f.submits)
-	if err != nil {
-		return err
-	}
-	steps, err := probe.Steps(ctx, f.steps)
-	if err != nil {
-		return err
-	}
-	result.SubmitMS, result.StepMS = load.Quantile(submits), load.Quantile(steps)
-	fmt.Fprintf(a.err, "putting %d jobs through …\n", f.jobs)
-	took, err := load.Throughput(ctx, c, run)
-	if err != nil {
-		return err
-	}
-	result.Seconds = took.Seconds()
-	result.JobsPerSecond = float64(f.jobs) / took.Seconds()
-	if d == nil {
-		return nil
-	}
-	result.RSSMiB = d.residentMiB()
-	if f.kills == 0 || f.coordinators < 3 {
-		return nil
-	}
-	fmt.Fprintf(a.err, "killing the leader %d times …\n", f.kills)
-	var gaps []time.Duration
-	for range f.kills {
-		gap, err := probe.Failover(ctx, func() error { return d.killLeader(ctx, a) })
-		if err != nil {
-			return err
-		}
-		gaps = append(gaps, gap)
-		if err := d.revive(ctx, a); err != nil {
-			return err
-		}
-	}
-	q := load.Quantile(gaps)
-	result.FailoverMS = &q
-	return nil
-}
-
 // killLeader ends the leading coordinator with SIGKILL.
 func (d *devCluster) killLeader(ctx context.Context, a *app) error {
 	status, err := ask(ctx, a, func(ctx context.Context, c *rest.Client) (rest.Status, error) { return c.Status(ctx) })
@@ -222,32 +178,4 @@ func (d *devCluster) revive(ctx context.Context, a *app) error {
 	}
 	a.addrs = d.httpAddrs() // they have new ports
 	return d.awaitReady(ctx)
-}
-
-// residentMiB is the resident memory of all coordinators, where the system tells it.
-func (d *devCluster) residentMiB() float64 {
-	var pages int64
-	for _, n := range d.nodes[:d.flags.coordinators] {
-		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(n.pid()), "statm"))
-		if err != nil {
-			return 0
-		}
-		if fields := strings.Fields(string(b)); len(fields) > 1 {
-			p, _ := strconv.ParseInt(fields[1], 10, 64)
-			pages += p
-		}
-	}
-	return float64(pages) * float64(os.Getpagesize()) / (1 << 20)
-}
-
-func printBench(w io.Writer, r *benchResult) {
-	fmt.Fprintf(w, "%d jobs in %.2f s: %.0f jobs a second, %d coordinators, fsync %v\n", r.Jobs, r.Seconds, r.JobsPerSecond, r.Coordinators, r.Fsync)
-	fmt.Fprintf(w, "step      p50 %6.2f ms   p99 %6.2f ms   from the end of a job to the start of the one after it\n", r.StepMS.P50, r.StepMS.P99)
-	fmt.Fprintf(w, "submit    p50 %6.2f ms   p99 %6.2f ms   a request of one job\n", r.SubmitMS.P50, r.SubmitMS.P99)
-	if r.FailoverMS != nil {
-		fmt.Fprintf(w, "failover  p50 %6.0f ms   p99 %6.0f ms   from killing the leader to the next job\n", r.FailoverMS.P50, r.FailoverMS.P99)
-	}
-	if r.RSSMiB > 0 {
-		fmt.Fprintf(w, "memory    %.0f MiB resident in all coordinators\n", r.RSSMiB)
-	}
 }

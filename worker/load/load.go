@@ -19,11 +19,15 @@ import (
 // stepHandler is the handler of the jobs of chains; the probe's worker alone has it.
 const stepHandler = "bench-step"
 
-// Run is a number of no-op jobs put through a cluster.
+// session is what the requests of a bench belong to.
+const session = "bench"
+
+// Run is a number of jobs put through a cluster.
 type Run struct {
 	Jobs       int // in all
 	PerRequest int // of one request
 	Submitters int // requests under way at once
+	Shape      Shape
 	Handler    string
 	Queue      string
 }
@@ -55,11 +59,7 @@ func Throughput(ctx context.Context, c *client.Client, r Run) (time.Duration, er
 }
 
 func through(ctx context.Context, c *client.Client, r Run, n int) error {
-	jobs := make([]client.Job, n)
-	for i := range jobs {
-		jobs[i] = client.Job{Name: fmt.Sprintf("n%d", i), Handler: r.Handler, Queue: r.Queue}
-	}
-	s, err := c.Submit(ctx, client.Request{Name: "bench", Session: "bench", Jobs: jobs})
+	s, err := c.Submit(ctx, client.Request{Name: "bench", Session: session, Jobs: r.request(n)})
 	if err != nil {
 		return fmt.Errorf("submit %d jobs: %w", n, err)
 	}
@@ -78,7 +78,7 @@ func Submits(ctx context.Context, c *client.Client, r Run, n int) ([]time.Durati
 	times := make([]time.Duration, n)
 	for i := range times {
 		start := time.Now()
-		if _, err := c.Submit(ctx, client.Request{Name: "bench-submit", Session: "bench", Jobs: []client.Job{{Name: "n", Handler: r.Handler, Queue: r.Queue}}}); err != nil {
+		if _, err := c.Submit(ctx, client.Request{Name: "bench-submit", Session: session, Jobs: r.request(1)}); err != nil {
 			return nil, fmt.Errorf("submit: %w", err)
 		}
 		times[i] = time.Since(start)
@@ -141,7 +141,7 @@ func (p *Probe) chain(ctx context.Context, n int) (wire.RequestID, error) {
 	p.mu.Lock()
 	p.marks = nil
 	p.mu.Unlock()
-	s, err := p.client.Submit(ctx, client.Request{Name: "bench-chain", Session: "bench", Jobs: jobs})
+	s, err := p.client.Submit(ctx, client.Request{Name: "bench-chain", Session: session, Jobs: jobs})
 	if err != nil {
 		return 0, fmt.Errorf("submit a chain: %w", err)
 	}
