@@ -47,6 +47,12 @@ type StartAfter struct {
 	At    time.Time
 }
 
+// A start_after is kept in nanoseconds since 1970: later times than these would wrap around and lie in the past.
+var (
+	startMin = time.Unix(0, 0).UTC()
+	startMax = time.Unix(0, 1<<63-1).UTC()
+)
+
 // IsZero says that nothing is delayed.
 func (s StartAfter) IsZero() bool { return s.Delay == 0 && s.At.IsZero() }
 
@@ -61,6 +67,9 @@ func (s StartAfter) MarshalText() ([]byte, error) {
 // UnmarshalText reads an RFC 3339 time or a Go duration string.
 func (s *StartAfter) UnmarshalText(text []byte) error {
 	if at, err := time.Parse(time.RFC3339Nano, string(text)); err == nil {
+		if at.Before(startMin) || at.After(startMax) {
+			return fmt.Errorf("start_after %s is not within %d and %d", text, startMin.Year(), startMax.Year())
+		}
 		*s = StartAfter{At: at.UTC()}
 		return nil
 	}

@@ -58,6 +58,7 @@ func TestBadValues(t *testing.T) {
 	}{
 		{new(Duration), `"10"`, "unit"}, {new(Duration), `"-1s"`, "negative"}, {new(Duration), `10`, "number"},
 		{new(StartAfter), `"tomorrow"`, "RFC 3339"}, {new(StartAfter), `"2027-01-02"`, "RFC 3339"},
+		{new(StartAfter), `"9999-01-01T00:00:00Z"`, "within"}, {new(StartAfter), `"0000-01-01T00:00:00+01:00"`, "within"},
 		{new(Need), `7`, "name"}, {new(Need), `{"jb": "a"}`, "jb"}, {new(Need), `["a"]`, "name"},
 	} {
 		if err := json.Unmarshal([]byte(c.text), c.into); err == nil || !strings.Contains(err.Error(), c.says) {
