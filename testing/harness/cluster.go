@@ -20,6 +20,7 @@ type Options struct {
 	Worker       []string // further flags of every worker
 	Env          []string // further environment of every process
 	Network      bool     // each node in a network namespace of its own, see Cluster.Network; ask NetworkAllowed first
+	Disks        bool     // each coordinator's data directory on a disk to be broken, see Node.Disk; ask lazydisk.Allowed first
 }
 
 // Cluster is a running cluster, seen by one test. Its methods may be called from any goroutine that may end the test.
@@ -173,6 +174,9 @@ func (c *core) newNode(tb TB, prefix string, coordinator bool) *Node {
 		cluster:     c,
 	}
 	n.settle(tb)
+	if coordinator && c.opt.Disks {
+		n.mount(tb)
+	}
 	*list = append(*list, n)
 	return n
 }

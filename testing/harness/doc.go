@@ -31,6 +31,11 @@
 //
 // The namespaces have no names and end with the test process. NetworkAllowed says whether the machine lets it.
 //
+// # Breaking disks
+//
+// With Options.Disks each coordinator's data directory is a testing/lazydisk: Node.Disk makes it slow, full, faulty or
+// stuck, Node.PowerLoss kills the coordinator and loses what was not fsynced, Node.Wipe empties the directory.
+//
 // # Waiting
 //
 // Nothing here sleeps in the hope that something has happened by then. Until polls a condition until it holds and

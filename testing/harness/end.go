@@ -27,7 +27,13 @@ func (c *Cluster) end() {
 		}
 	}
 	for _, n := range c.nodes() {
+		if n.disk != nil {
+			n.disk.Heal() // whoever waits for it could not be ended
+		}
 		n.Kill()
+	}
+	for _, n := range c.nodes() {
+		n.unmount(c.tb)
 	}
 	c.launch.close()
 	c.client.CloseIdleConnections()

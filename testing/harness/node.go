@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/musterhq/muster/testing/lazydisk"
 )
 
 // Addresses are where a node listens, as it wrote them into its data directory. A worker has no HTTP and no RPC.
@@ -32,6 +34,7 @@ type Node struct {
 	coordinator bool
 	cluster     *core
 	flags       []string // beyond names and addresses
+	disk        *lazydisk.Disk
 
 	mu     sync.Mutex // guards what is below
 	number int        // its host in the cluster's range
