@@ -19,12 +19,13 @@ type committer struct {
 	apply      func(entry []byte) raft.ApplyFuture
 	now        func() int64
 	entryBytes int // an entry is closed when it has reached this size
-	queueBytes int // proposals beyond it are refused as overloaded
+	limits     queueLimits
 	took       func(commands, bytes int, took time.Duration)
 
 	mu     sync.Mutex
 	queue  []proposal
 	bytes  int
+	pace   time.Duration // that the last entry took from its proposal to its answers
 	closed error
 	wake   chan struct{} // capacity 1: a pending signal stands for all proposals since
 
@@ -32,8 +33,19 @@ type committer struct {
 	flights chan flight   // in the order of the log; room for all that may be in flight
 }
 
+// queueLimits bound what waits to be proposed, in bytes and in time. New work is refused as overloaded at the first
+// limit; words on work that was accepted, and the leader's own decisions, may take as much again, so that a flood of
+// submits does not keep jobs from ending.
+type queueLimits struct {
+	bytes int
+	wait  time.Duration // new work that has waited longer is refused
+}
+
 type proposal struct {
 	command []byte
+	ctx     context.Context // of who waits for the answer
+	work    bool            // new work: refused first
+	since   time.Time
 	answer  chan outcome // capacity 1: the committer never waits for a proposer
 }
 
@@ -50,16 +62,17 @@ type flight struct {
 	since  time.Time
 }
 
-func newCommitter(apply func([]byte) raft.ApplyFuture, now func() int64, entryBytes, queueBytes, inFlight int, took func(int, int, time.Duration)) *committer {
+func newCommitter(apply func([]byte) raft.ApplyFuture, now func() int64, entryBytes int, limits queueLimits, inFlight int, took func(int, int, time.Duration)) *committer {
 	return &committer{
-		apply: apply, now: now, entryBytes: entryBytes, queueBytes: queueBytes, took: took,
+		apply: apply, now: now, entryBytes: entryBytes, limits: limits, took: took,
 		wake: make(chan struct{}, 1), slots: make(chan struct{}, max(inFlight, 1)), flights: make(chan flight, max(inFlight, 1)),
 	}
 }
 
-// propose queues a command and waits for its answer, or for ctx: the command may then still take effect.
-func (c *committer) propose(ctx context.Context, command []byte) (fsm.Answer, error) {
-	p := proposal{command: command, answer: make(chan outcome, 1)}
+// propose queues a command and waits for its answer, or for ctx: the command may then still take effect, unless it was
+// not proposed yet.
+func (c *committer) propose(ctx context.Context, command []byte, work bool) (fsm.Answer, error) {
+	p := proposal{command: command, ctx: ctx, work: work, since: time.Now(), answer: make(chan outcome, 1)}
 	if err := c.enqueue(p); err != nil {
 		return fsm.Answer{}, err
 	}
@@ -77,7 +90,7 @@ func (c *committer) enqueue(p proposal) error {
 	if c.closed != nil {
 		return c.closed
 	}
-	if c.bytes > 0 && c.bytes+len(p.command) > c.queueBytes {
+	if c.full(p) {
 		return ErrOverloaded
 	}
 	c.queue = append(c.queue, p)
@@ -89,9 +102,32 @@ func (c *committer) enqueue(p proposal) error {
 	return nil
 }
 
+// full says whether there is no room for a proposal. One that is larger than the queue is let into an empty one.
+func (c *committer) full(p proposal) bool {
+	if c.bytes == 0 {
+		return false
+	}
+	room := c.limits.bytes - c.bytes
+	if !p.work {
+		return len(p.command) > room+c.limits.bytes
+	}
+	// What comes will wait about as long as the oldest has.
+	wait := p.since.Sub(c.queue[0].since)
+	return len(p.command) > room || wait > c.limits.wait || c.hopeless(p, p.since.Add(wait))
+}
+
+// hopeless says whether who waits for new work will have given up by the time that it is committed, if it is proposed
+// at the given time. Whatever is committed in vain takes the place of what is still wanted: without this, a queue that
+// is as long as its clients are patient serves nobody, and stays so long.
+func (c *committer) hopeless(p proposal, at time.Time) bool {
+	end, ok := p.ctx.Deadline()
+	return ok && at.Add(2*c.pace).After(end)
+}
+
 // endOrder ends a worker's standing order. Nobody waits for the answer: when it is refused, the lease will do.
 func (c *committer) endOrder(id fsm.WorkerID, incarnation uint32) {
-	_ = c.enqueue(proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}), answer: make(chan outcome, 1)})
+	_ = c.enqueue(proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}),
+		ctx: context.Background(), since: time.Now(), answer: make(chan outcome, 1)})
 }
 
 // run proposes entries until ctx ends; then it refuses what waits with refusal, and waits for what is in flight.
@@ -128,21 +164,40 @@ func (c *committer) close(refusal error) {
 	c.queue, c.bytes = nil, 0
 }
 
-// take removes one entry's worth of commands from the queue.
+// take removes one entry's worth of commands from the queue. It passes over those that nobody waits for any more, and
+// refuses new work that has waited too long: of a load beyond what can be committed, what is still wanted is committed.
 func (c *committer) take() (batch []proposal, bytes int) {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(batch) < len(c.queue) && (bytes == 0 || bytes+len(c.queue[len(batch)].command) <= c.entryBytes) {
-		bytes += len(c.queue[len(batch)].command)
-		batch = c.queue[:len(batch)+1]
+	kept, n := c.queue[:0], 0
+	for ; n < len(c.queue); n++ {
+		p := c.queue[n]
+		size := len(p.command)
+		switch {
+		case p.ctx.Err() != nil:
+		case p.work && (now.Sub(p.since) > c.limits.wait || c.hopeless(p, now)):
+			p.answer <- outcome{err: ErrOverloaded}
+		case bytes > 0 && bytes+size > c.entryBytes:
+			c.leave(n)
+			return kept, bytes
+		default:
+			kept = append(kept, p)
+			bytes += size
+		}
+		c.bytes -= size
 	}
-	if len(batch) == len(c.queue) {
+	c.leave(n)
+	return kept, bytes
+}
+
+// leave forgets the first n that wait; they stay where they are, for who took them.
+func (c *committer) leave(n int) {
+	if n == len(c.queue) {
 		c.queue = nil
-	} else {
-		c.queue = c.queue[len(batch):]
+		return
 	}
-	c.bytes -= bytes
-	return batch, bytes
+	c.queue = c.queue[n:]
 }
 
 // launch proposes an entry of what waits by the time there is room in flight. It says whether there was anything.
@@ -183,7 +238,11 @@ func (c *committer) land(f flight) {
 		}
 		return
 	}
-	c.took(len(f.batch), f.bytes, time.Since(f.since))
+	took := time.Since(f.since)
+	c.mu.Lock()
+	c.pace = took
+	c.mu.Unlock()
+	c.took(len(f.batch), f.bytes, took)
 	for i, answer := range f.future.Response().([]fsm.Answer) {
 		f.batch[i].answer <- outcome{value: answer}
 	}

@@ -56,10 +56,13 @@ func (f *slowFuture) Error() error {
 func (f *slowFuture) Response() any { return f.answers }
 func (f *slowFuture) Index() uint64 { return 0 }
 
+// queueWait is how long new work may wait in these tests.
+const queueWait = 24 * time.Hour
+
 func startCommitter(t *testing.T, l *slowLog, queueBytes int) (*committer, func()) {
 	t.Helper()
 	l.m = fsm.New()
-	c := newCommitter(l.apply, func() int64 { return time.Now().UnixNano() }, 1<<10, queueBytes, 2, func(int, int, time.Duration) {})
+	c := newCommitter(l.apply, func() int64 { return time.Now().UnixNano() }, 1<<10, queueLimits{queueBytes, queueWait}, 2, func(int, int, time.Duration) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	done.Go(func() { c.run(ctx, &NotLeaderError{}) })
@@ -74,7 +77,7 @@ func TestCommitterGathersWhileEntriesAreInFlight(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				answer, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "s"}))
+				answer, err := c.propose(t.Context(), session(20), true)
 				if err != nil || answer.Value == nil {
 					t.Errorf("%+v %v", answer, err)
 				}
@@ -102,7 +105,7 @@ func TestCommitterAnswersEachCommandItself(t *testing.T) {
 				if bad {
 					cmd.Name = ""
 				}
-				answer, err := c.propose(t.Context(), fsm.Encode(cmd))
+				answer, err := c.propose(t.Context(), fsm.Encode(cmd), true)
 				if err != nil || (answer.Refusal != nil) != bad {
 					t.Errorf("command %d: %+v %v", i, answer, err)
 				}
@@ -120,7 +123,7 @@ func TestCommitterRefusesBeyondItsQueue(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
-				_, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "a session's name"}))
+				_, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "a session's name"}), true)
 				if errors.Is(err, ErrOverloaded) {
 					mu.Lock()
 					refused++
@@ -151,7 +154,7 @@ func TestCommitterTellsUnknownFromUndone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, stop := startCommitter(t, &slowLog{fail: test.fail}, 1<<20)
 				defer stop()
-				_, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "s"}))
+				_, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "s"}), true)
 				var elsewhere *NotLeaderError
 				if errors.Is(err, ErrUnknownOutcome) != test.unknown || errors.As(err, &elsewhere) == test.unknown {
 					t.Errorf("got %v", err)
@@ -166,7 +169,7 @@ func TestCommitterEndRefusesWhatWaits(t *testing.T) {
 		c, stop := startCommitter(t, &slowLog{}, 1<<20)
 		stop()
 		var elsewhere *NotLeaderError
-		if _, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "s"})); !errors.As(err, &elsewhere) {
+		if _, err := c.propose(t.Context(), fsm.Encode(fsm.OpenSession{Name: "s"}), true); !errors.As(err, &elsewhere) {
 			t.Errorf("got %v", err)
 		}
 	})

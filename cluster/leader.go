@@ -84,7 +84,8 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
 		reads: &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
 	}
-	l.committer = newCommitter(func(entry []byte) raft.ApplyFuture { return c.node.apply(entry, 0) }, l.clock.now, c.cfg.Raft.EntryBytes, c.cfg.QueueBytes, c.cfg.Raft.InFlight, c.metrics.committed)
+	l.committer = newCommitter(func(entry []byte) raft.ApplyFuture { return c.node.apply(entry, 0) }, l.clock.now, c.cfg.Raft.EntryBytes,
+		queueLimits{c.cfg.QueueBytes, c.cfg.QueueWait}, c.cfg.Raft.InFlight, c.metrics.committed)
 	l.leases.reset(v.Workers(), time.Now())
 	l.done.Go(func() { l.committer.run(loops, &NotLeaderError{}) })
 	l.done.Go(func() {
@@ -122,7 +123,7 @@ func (c *Coordinator) revoke(l *leadership) {
 
 // propose is for the leader's own decisions.
 func (l *leadership) propose(ctx context.Context, cmd fsm.Command) (any, error) {
-	answer, err := l.committer.propose(ctx, fsm.Encode(cmd))
+	answer, err := l.committer.propose(ctx, fsm.Encode(cmd), false)
 	if err == nil && answer.Refusal != nil {
 		err = answer.Refusal
 	}

@@ -42,17 +42,15 @@ type Tasker struct{ c *Coordinator }
 // *fsm.Refusal. Other errors: *NotLeaderError, ErrOverloaded, ErrDiskFull (nothing was done); ErrUnknownOutcome, and
 // ctx's (it may have been).
 func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
-	if t.c.disk.low() {
-		switch cmd.(type) {
-		case fsm.SubmitRequest, *fsm.SubmitRequest, fsm.OpenSession, *fsm.OpenSession:
-			return nil, ErrDiskFull
-		}
+	work := isNewWork(cmd)
+	if work && t.c.disk.low() {
+		return nil, ErrDiskFull
 	}
 	l := t.c.leading.Load()
 	if l == nil {
 		return nil, t.notLeader()
 	}
-	answer, err := l.committer.propose(ctx, fsm.Encode(cmd))
+	answer, err := l.committer.propose(ctx, fsm.Encode(cmd), work)
 	var deposed *NotLeaderError
 	if errors.As(err, &deposed) {
 		return nil, t.notLeader()
@@ -64,6 +62,16 @@ func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 		return nil, answer.Refusal
 	}
 	return answer.Value, nil
+}
+
+// isNewWork says whether a command brings work that is not accepted yet. It is refused first when something is short:
+// words on accepted work are what frees it again.
+func isNewWork(cmd fsm.Command) bool {
+	switch cmd.(type) {
+	case fsm.SubmitRequest, *fsm.SubmitRequest, fsm.OpenSession, *fsm.OpenSession:
+		return true
+	}
+	return false
 }
 
 func (t *Tasker) notLeader() error {

@@ -26,6 +26,7 @@ type Coordinator struct {
 	Lease           Lease         `yaml:"lease"`
 	MaxBody         int           `yaml:"max_body"`     // bytes of a submitted spec
 	QueueBytes      int           `yaml:"queue_bytes"`  // proposals waiting to be committed; above it: overloaded
+	QueueWait       time.Duration `yaml:"queue_wait"`   // a submit that waits longer to be committed is refused as overloaded
 	StopTimeout     time.Duration `yaml:"stop_timeout"` // for a clean stop, leadership transfer included
 	Insecure        bool          `yaml:"insecure"`     // allow addresses that other machines reach, without any protection
 }
@@ -62,7 +63,7 @@ func DefaultCoordinator() Coordinator {
 			TrailingLogs: 2048, DiskStallLimit: 5 * time.Second, TransportWait: 2 * time.Second, SnapshotsRetain: 2,
 		},
 		Lease:   Lease{TTL: 10 * time.Second, ReconnectGrace: 2 * time.Second},
-		MaxBody: 256 << 20, QueueBytes: 256 << 20, StopTimeout: 10 * time.Second,
+		MaxBody: 256 << 20, QueueBytes: 256 << 20, QueueWait: 2 * time.Second, StopTimeout: 10 * time.Second,
 	}
 }
 

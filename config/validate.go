@@ -24,6 +24,7 @@ func (c Coordinator) Validate() error {
 	v.atLeast("bootstrap_expect", int64(c.BootstrapExpect), 0)
 	v.atLeast("max_body", int64(c.MaxBody), 1<<10)
 	v.atLeast("queue_bytes", int64(c.QueueBytes), 1<<20)
+	v.positive("queue_wait", c.QueueWait)
 	v.positive("stop_timeout", c.StopTimeout)
 	v.raft(c.Raft)
 	v.positive("lease.ttl", c.Lease.TTL)

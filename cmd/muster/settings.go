@@ -27,6 +27,7 @@ var usages = map[string]string{
 	"slots":                 "how many slots' worth of jobs it runs at once (default: the processors)",
 	"drain_timeout":         "how long running jobs may go on when it is stopped",
 	"kill_grace":            "between SIGTERM and SIGKILL to a job that must stop",
+	"queue_wait":            "a submit that waits longer to be committed is refused as overloaded",
 	"stop_timeout":          "for a clean stop, the hand-over of the leadership included",
 	"raft.log_store":        "boltdb or wal; fixed once the data directory is there",
 	"lease.ttl":             "a worker that is not heard for this long is lost",
