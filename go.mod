@@ -39,6 +39,8 @@ require (
 
 require github.com/hanwen/go-fuse/v2 v2.12.1
 
+require github.com/anishathalye/porcupine v1.3.1
+
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect

@@ -59,6 +59,7 @@ func (s *Sim) unsettled() string {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
 	defer cancel()
+	call := s.history.ops.Now()
 	v, _, err := leader.now().coord.Tasker().Read(ctx, cluster.Linearizable)
 	if err != nil {
 		return "no read: " + err.Error()
@@ -87,11 +88,12 @@ func (s *Sim) unsettled() string {
 		s.history.state(o.name, mine)
 	}
 	s.history.final = v
+	s.history.sawAll(call, v)
 	return ""
 }
 
 // checkView restores a view's snapshot and recounts everything in it.
-func (h *history) checkView(host string, v *fsm.View) {
+func (h *annals) checkView(host string, v *fsm.View) {
 	h.state(host, v)
 	var buf bytes.Buffer
 	if _, err := v.WriteTo(&buf); err != nil {
@@ -119,7 +121,7 @@ func (h *history) checkView(host string, v *fsm.View) {
 }
 
 // finish judges the whole history.
-func (h *history) finish() {
+func (h *annals) finish() {
 	for _, o := range h.s.hosts {
 		if l := o.now(); l != nil {
 			v, _, err := l.coord.Tasker().Read(h.s.ctx, cluster.Stale)
@@ -151,7 +153,7 @@ func (h *history) finish() {
 }
 
 // checkResults compares what workers were told with what is kept.
-func (h *history) checkResults(v *fsm.View) {
+func (h *annals) checkResults(v *fsm.View) {
 	for g, w := range h.done {
 		j, ok := v.Job(g.Job)
 		switch {
@@ -165,7 +167,7 @@ func (h *history) checkResults(v *fsm.View) {
 
 // replay walks all events in the order of the log and checks each step of each job.
 type replay struct {
-	h       *history
+	h       *annals
 	v       *fsm.View
 	jobs    map[fsm.JobID]*jobPast
 	request map[fsm.RequestID]fsm.State
@@ -176,7 +178,7 @@ type jobPast struct {
 	attempt uint32
 }
 
-func newReplay(h *history, v *fsm.View) *replay {
+func newReplay(h *annals, v *fsm.View) *replay {
 	return &replay{h: h, v: v, jobs: make(map[fsm.JobID]*jobPast), request: make(map[fsm.RequestID]fsm.State)}
 }
 

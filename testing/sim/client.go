@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/fsm"
+	"github.com/musterhq/muster/testing/history"
 )
 
 // openMax is how many requests of one client run at a time.
@@ -72,7 +73,7 @@ func (c *client) act(ctx context.Context) {
 func (c *client) submit(ctx context.Context) {
 	c.n++
 	cmd := draw(c.d, "s"+c.name, fmt.Sprintf("%s-%d", c.name, c.n))
-	v, _, err := c.propose(ctx, cmd)
+	v, _, err := c.propose(ctx, submitting(cmd), cmd)
 	if err != nil {
 		c.s.fail("%s: submit %s ended with %v", c.name, cmd.Key, err)
 		return
@@ -88,12 +89,12 @@ func (c *client) repeat(ctx context.Context) {
 	cmd := r.cmd
 	if c.d.chance(0.3) {
 		cmd.Body++
-		if _, _, err := c.propose(ctx, cmd); !refused(err, fsm.CodeConflict) {
+		if _, _, err := c.propose(ctx, submitting(cmd), cmd); !refused(err, fsm.CodeConflict) {
 			c.s.fail("%s: another body under key %s was answered %v", c.name, cmd.Key, err)
 		}
 		return
 	}
-	v, _, err := c.propose(ctx, cmd)
+	v, _, err := c.propose(ctx, submitting(cmd), cmd)
 	if err != nil {
 		c.s.fail("%s: submit %s again: %v", c.name, cmd.Key, err)
 		return
@@ -108,7 +109,7 @@ func (c *client) cancel(ctx context.Context) {
 		if r.ended {
 			continue
 		}
-		_, _, err := c.propose(ctx, fsm.CancelRequest{ID: r.id})
+		_, _, err := c.propose(ctx, onRequest(history.Cancel, r.cmd.Key), fsm.CancelRequest{ID: r.id})
 		switch {
 		case err == nil:
 			r.cancelled = true
@@ -124,7 +125,7 @@ func (c *client) retry(ctx context.Context) {
 		if !r.ended || !c.d.chance(0.2) {
 			continue
 		}
-		_, unsure, err := c.propose(ctx, fsm.RetryRequest{ID: r.id})
+		_, unsure, err := c.propose(ctx, onRequest(history.Retry, r.cmd.Key), fsm.RetryRequest{ID: r.id})
 		switch {
 		case err == nil || unsure:
 			r.cancelled, r.ended = false, false
@@ -144,6 +145,7 @@ func (c *client) look(ctx context.Context) {
 		return
 	}
 	c.s.history.readAt(c.name, v, floor)
+	c.note(v)
 	for _, r := range c.mine {
 		info, ok := v.Request(r.id)
 		switch {
@@ -162,10 +164,17 @@ func (c *client) glance(ctx context.Context) {
 	h := c.s.hosts[c.d.IntN(len(c.s.hosts))]
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	seen := history.Seen{Client: c.name, Call: c.s.history.ops.Now(), Stale: true}
 	v, err := h.call(ctx, c.name, func(ctx context.Context, t *cluster.Tasker) (any, error) {
 		v, _, err := t.Read(ctx, cluster.Stale)
+		if l := h.now(); err == nil && l != nil && l.coord.Tasker() == t {
+			seen.Node, seen.Index = fmt.Sprint(h.name, "/", l.n), v.Index()
+		}
 		return v, err
 	})
+	if err == nil && seen.Node != "" {
+		c.s.history.ops.Saw(seen)
+	}
 	if err == nil && c.d.chance(0.3) {
 		c.s.history.checkView(h.name, v.(*fsm.View))
 	}

@@ -3,7 +3,8 @@
 //
 //	nemesis ─► network (loss, delay, duplicates, reordering, cuts), disks (latency, stalls, crashes), wall clocks, workers
 //	clients ─► Tasker ─┐
-//	workers ─► Tasker ─┴► 3 or 5 coordinators ─► watchers ─► history ─► checks
+//	workers ─► Tasker ─┴► 3 or 5 coordinators ─► watchers ─► annals ─► checks
+//	   └─ each call, with its times and its answer ─► testing/history: is it linearizable?
 //
 // A run lives in a bubble of testing/synctest: when every goroutine waits, the clock jumps. One seed decides the plan of
 // faults, the load, and the fate of each message by its link and its number on that link, so it does not hang on which

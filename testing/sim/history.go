@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/fsm"
+	"github.com/musterhq/muster/testing/history"
 )
 
 // clockAhead is how far the state's time may be ahead of the true one: clocks are at most 50 ms off, but for a minority.
@@ -17,9 +18,10 @@ const clockAhead = 100 * time.Millisecond
 // watchEvery is how often the states of the coordinators are compared.
 const watchEvery = 250 * time.Millisecond
 
-// history is what everyone saw, and the judge of it.
-type history struct {
-	s *Sim
+// annals are what everyone saw, and the judge of it.
+type annals struct {
+	s   *Sim
+	ops *history.Recorder // judged when the run is over
 
 	mu       sync.Mutex
 	entries  map[uint64]entry // what each log index brought
@@ -28,6 +30,7 @@ type history struct {
 	known    uint64 // a linearizable read has seen so much
 	reads    int
 	acks     map[fsm.RequestID]ack
+	order    []fsm.RequestID // of acks, as they came
 	keys     map[string]fsm.RequestID
 	beginner map[fsm.Grant]string
 	done     map[fsm.Grant]fsm.WorkerID // DONE was accepted
@@ -49,16 +52,16 @@ type ack struct {
 	jobs int
 }
 
-func newHistory(s *Sim) *history {
-	return &history{
-		s: s, entries: make(map[uint64]entry), hashes: make(map[uint64]uint64), acks: make(map[fsm.RequestID]ack),
+func newAnnals(s *Sim) *annals {
+	return &annals{
+		s: s, ops: history.NewRecorder(), entries: make(map[uint64]entry), hashes: make(map[uint64]uint64), acks: make(map[fsm.RequestID]ack),
 		keys: make(map[string]fsm.RequestID), beginner: make(map[fsm.Grant]string), done: make(map[fsm.Grant]fsm.WorkerID),
 		leaders: make(map[string]bool),
 	}
 }
 
 // follow reads a process's events to its end. Restarted, a process tells its log anew, and it must be the same.
-func (h *history) follow(ctx context.Context, l *life) {
+func (h *annals) follow(ctx context.Context, l *life) {
 	t := l.coord.Tasker()
 	from := uint64(1)
 	for ctx.Err() == nil {
@@ -83,7 +86,7 @@ func (h *history) follow(ctx context.Context, l *life) {
 }
 
 // events takes up whole entries; whatever is between from and the last of them was empty.
-func (h *history) events(host string, from uint64, list []fsm.Event) {
+func (h *annals) events(host string, from uint64, list []fsm.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(list) > 0 {
@@ -98,7 +101,7 @@ func (h *history) events(host string, from uint64, list []fsm.Event) {
 	}
 }
 
-func (h *history) entry(host string, index uint64, events []fsm.Event) {
+func (h *annals) entry(host string, index uint64, events []fsm.Event) {
 	known, ok := h.entries[index]
 	if !ok {
 		h.entries[index] = entry{host, append([]fsm.Event(nil), events...)}
@@ -114,7 +117,7 @@ func (h *history) entry(host string, index uint64, events []fsm.Event) {
 }
 
 // watch compares the coordinators' states while the run goes on.
-func (h *history) watch(ctx context.Context) {
+func (h *annals) watch(ctx context.Context) {
 	for sleep(ctx, watchEvery) {
 		for _, o := range h.s.hosts {
 			l := o.now()
@@ -143,7 +146,7 @@ func (h *history) watch(ctx context.Context) {
 }
 
 // state compares a view with others of the same index.
-func (h *history) state(host string, v *fsm.View) {
+func (h *annals) state(host string, v *fsm.View) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known, ok := h.hashes[v.Index()]; ok && known != v.Hash() {
@@ -153,7 +156,7 @@ func (h *history) state(host string, v *fsm.View) {
 }
 
 // acknowledged notes an answered submit.
-func (h *history) acknowledged(key string, id fsm.RequestID, jobs int) {
+func (h *annals) acknowledged(key string, id fsm.RequestID, jobs int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if other, ok := h.acks[id]; ok && other.key != key {
@@ -162,18 +165,21 @@ func (h *history) acknowledged(key string, id fsm.RequestID, jobs int) {
 	if other, ok := h.keys[key]; ok && other != id {
 		h.s.fail("key %s was answered %s and %s", key, other, id)
 	}
+	if _, known := h.acks[id]; !known {
+		h.order = append(h.order, id)
+	}
 	h.acks[id], h.keys[key] = ack{key, jobs}, id
 }
 
 // floor is the index that any later linearizable read must reach.
-func (h *history) floor() uint64 {
+func (h *annals) floor() uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.known
 }
 
 // readAt judges a linearizable read that began when floor was the floor.
-func (h *history) readAt(who string, v *fsm.View, floor uint64) {
+func (h *annals) readAt(who string, v *fsm.View, floor uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reads++
@@ -184,7 +190,7 @@ func (h *history) readAt(who string, v *fsm.View, floor uint64) {
 }
 
 // began notes that a process began an attempt: nobody else ever may.
-func (h *history) began(g fsm.Grant, w *worker, process uint64) {
+func (h *annals) began(g fsm.Grant, w *worker, process uint64) {
 	who := fmt.Sprintf("%s/%x", w.name, process)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -195,7 +201,7 @@ func (h *history) began(g fsm.Grant, w *worker, process uint64) {
 }
 
 // judged notes what was answered to an attempt's last word.
-func (h *history) judged(g fsm.Grant, me fsm.WorkerJoined, kind fsm.ReportKind, code fsm.Code) {
+func (h *annals) judged(g fsm.Grant, me fsm.WorkerJoined, kind fsm.ReportKind, code fsm.Code) {
 	if kind != fsm.ReportDone || code != fsm.CodeOK {
 		return
 	}
@@ -207,7 +213,7 @@ func (h *history) judged(g fsm.Grant, me fsm.WorkerJoined, kind fsm.ReportKind, 
 	h.done[g] = me.ID
 }
 
-func (h *history) report(r *Report) {
+func (h *annals) report(r *Report) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.Reads, r.Leaders, r.Requests = h.reads, len(h.leaders), len(h.acks)

@@ -15,6 +15,7 @@ type process struct {
 	*caller
 	w       *worker
 	number  uint64
+	began   int64 // by the history's clock
 	ctx     context.Context
 	end     context.CancelFunc
 	running sync.WaitGroup
@@ -35,8 +36,9 @@ type run struct {
 
 func (p *process) run() {
 	p.old = make(map[fsm.Grant]bool)
+	p.began = p.s.history.ops.Now()
 	for p.ctx.Err() == nil {
-		v, _, err := p.propose(p.ctx, fsm.JoinWorker{
+		v, _, err := p.propose(p.ctx, nil, fsm.JoinWorker{
 			Name: p.w.name, Identity: p.w.identity, Process: p.number, Queues: []string{queueName}, Labels: p.w.labels, Slots: p.w.slots,
 		})
 		if err != nil {
@@ -71,7 +73,7 @@ func (p *process) session() bool {
 	p.mu.Unlock()
 	l := &workerLink{p: p, closed: make(chan struct{})}
 	defer l.close()
-	_, _, err := p.do(p.ctx, func(ctx context.Context, t *cluster.Tasker) (any, error) {
+	_, _, err := p.do(p.ctx, nil, func(ctx context.Context, t *cluster.Tasker) (any, error) {
 		h := p.s.hostOf(t)
 		detach, err := t.Attach(me.ID, me.Incarnation, l)
 		if err == nil {
@@ -127,7 +129,7 @@ func (p *process) session() bool {
 			return false
 		}
 		if p.isLeaving() {
-			_, _, _ = p.propose(p.ctx, fsm.LeaveWorker{Worker: me.ID, Incarnation: me.Incarnation})
+			_, _, _ = p.propose(p.ctx, nil, fsm.LeaveWorker{Worker: me.ID, Incarnation: me.Incarnation})
 			p.end()
 			return false
 		}
@@ -198,6 +200,7 @@ func (p *process) granted(list []fsm.Grant) {
 			continue
 		}
 		p.s.history.began(g, p.w, p.number)
+		p.s.history.picked(g, p)
 		ctx, stop := context.WithCancel(p.ctx)
 		r := &run{me: p.me, stop: stop}
 		p.runs[g] = r
@@ -262,7 +265,7 @@ func (p *process) report(ctx context.Context, c *caller, r *run, what fsm.JobRep
 	if !p.w.awake(ctx) {
 		return noCode
 	}
-	v, _, err := c.propose(ctx, fsm.JobStates{Worker: r.me.ID, Incarnation: r.me.Incarnation, Reports: []fsm.JobReport{what}})
+	v, _, err := c.propose(ctx, reporting(r.me.ID, what), fsm.JobStates{Worker: r.me.ID, Incarnation: r.me.Incarnation, Reports: []fsm.JobReport{what}})
 	switch {
 	case refused(err, fsm.CodeStale), refused(err, fsm.CodeNotFound):
 		return fsm.CodeStale

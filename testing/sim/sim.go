@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/testing/history"
 )
 
 // Options are one run.
@@ -30,7 +31,10 @@ type Report struct {
 	Requests, Jobs, Events, Reads int
 	Faults, Leaders, Lives        int
 	Failures                      []string
-	Log                           []string // the newest lines
+	Log                           []string          // the newest lines
+	History                       *history.Recorder // to be judged; nil afterwards
+	Operations, Unknown           int               // judged, and those of them whose outcome nobody knows
+	Judging                       time.Duration     // real time
 }
 
 // settleMax is how long after the last fault everything must have come right.
@@ -45,7 +49,7 @@ type Sim struct {
 	hosts   []*host
 	clients []*client
 	workers []*worker
-	history *history
+	history *annals
 	began   time.Time
 
 	ctx    context.Context
@@ -66,7 +70,7 @@ func Run(opt Options) Report {
 	defer cancel()
 	s := &Sim{opt: opt, steps: new(stepTrap), ctx: ctx, began: time.Now()}
 	s.net = newNetwork(opt.Seed, s.steps)
-	s.history = newHistory(s)
+	s.history = newAnnals(s)
 	d := newDice(opt.Seed, "shape")
 	s.cfg = shape(d)
 	for i := range 3 + 2*d.IntN(5)/4 {
@@ -213,6 +217,6 @@ func (s *Sim) report() Report {
 	s.history.report(&r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.Failures, r.Log = s.failures, s.log
+	r.Failures, r.Log, r.History = s.failures, s.log, s.history.ops
 	return r
 }

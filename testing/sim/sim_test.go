@@ -3,13 +3,19 @@
 package sim
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/musterhq/muster/testing/history"
 )
 
 var (
@@ -18,6 +24,7 @@ var (
 	hours = flag.Float64("hours", 0.02, "simulated time of faults in each run")
 	lag   = flag.Duration("lag", 0, "planted bug: a crash loses what was written so long ago or less")
 	first = flag.Bool("first", false, "stop at the first seed that fails")
+	only  = flag.String("only", "", "count only failures that say this: to see what one of the checks finds by itself")
 	loud  = flag.Bool("loud", false, "show the whole log of a run, with the coordinators' own lines")
 )
 
@@ -32,7 +39,18 @@ func simulate(t *testing.T, opt Options) (r Report) {
 		opt.KeepLogs = 1 << 20
 	}
 	synctest.Test(t, func(*testing.T) { r = Run(opt) })
+	judge(&r, opt.Seed)
+	r.Failures = slices.DeleteFunc(r.Failures, func(f string) bool { return !strings.Contains(f, *only) })
 	return r
+}
+
+// judge looks at what clients and workers saw. It works in real time: the search for an order may take a while.
+func judge(r *Report, seed uint64) {
+	dir := filepath.Join(cmp.Or(os.Getenv("MUSTER_TEST_LOGS"), os.TempDir()), fmt.Sprint("muster-sim-seed-", seed))
+	v := history.Check(r.History.Ops(), history.Options{Dir: dir})
+	r.Failures = append(append(r.Failures, v.Failures...), history.CheckReads(r.History.Reads())...)
+	r.Operations, r.Unknown, r.Judging = v.Ops, v.Unknown, v.Took
+	r.History = nil // it is large
 }
 
 func TestSeeds(t *testing.T) {
@@ -74,9 +92,12 @@ func (r *Report) add(o Report) {
 	r.Faults += o.Faults
 	r.Leaders += o.Leaders
 	r.Lives += o.Lives
+	r.Operations += o.Operations
+	r.Unknown += o.Unknown
+	r.Judging += o.Judging
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("%.2f h simulated, %d faults, %d leaders, %d processes of coordinators, %d requests of %d jobs, %d events, %d reads, %d messages, %d lost",
-		r.Simulated.Hours(), r.Faults, r.Leaders, r.Lives, r.Requests, r.Jobs, r.Events, r.Reads, r.Messages, r.Lost)
+	return fmt.Sprintf("%.2f h simulated, %d faults, %d leaders, %d processes of coordinators, %d requests of %d jobs, %d events, %d reads, %d messages, %d lost, %d operations (%d of unknown outcome) judged in %s",
+		r.Simulated.Hours(), r.Faults, r.Leaders, r.Lives, r.Requests, r.Jobs, r.Events, r.Reads, r.Messages, r.Lost, r.Operations, r.Unknown, r.Judging.Round(time.Second/10))
 }
