@@ -26,6 +26,7 @@ type consumer struct {
 	base     context.Context // of all runs; it ends when there is not even a grace
 	grace    time.Duration   // for a handler to return once its context has ended
 	slots    int
+	streak   streak
 
 	runs sync.WaitGroup // goroutines of runs
 
@@ -61,7 +62,7 @@ type run struct {
 }
 
 func newConsumer(base context.Context, slots int, grace time.Duration, log hclog.Logger) *consumer {
-	return &consumer{log: log, base: base, grace: grace, slots: slots, free: slots, accepting: true,
+	return &consumer{log: log, base: base, grace: grace, slots: slots, free: slots, accepting: true, streak: streak{log: log},
 		held: make(map[wire.Attempt]*run), recent: make(map[wire.Attempt]struct{}), older: make(map[wire.Attempt]struct{}),
 		changed: make(chan struct{}, 1)}
 }
@@ -123,7 +124,9 @@ func (c *consumer) run(ctx context.Context, r *run) {
 	defer c.runs.Done()
 	o := failed("the handler ended its goroutine (runtime.Goexit) instead of returning")
 	defer func() { c.returned(r, o) }()
+	began := time.Now()
 	o = c.work(ctx, r)
+	c.streak.hold(ctx, o, time.Since(began))
 }
 
 // returned ends a run whose work is over: its slots are free again.
