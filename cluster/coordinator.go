@@ -110,6 +110,7 @@ func (c *Coordinator) listen(undo *[]func() error) (rpc net.Listener, err error)
 		return nil, fmt.Errorf("listen for http: %w", err)
 	}
 	*undo = append(*undo, c.http.Close)
+	c.http = newBoundedListener(c.http, newPlaces(connsAllowed(openFilesLimit())), c.log.Named("http"))
 	if rpc, err = net.Listen("tcp", c.cfg.RPC); err != nil {
 		return nil, fmt.Errorf("listen for rpc: %w", err)
 	}

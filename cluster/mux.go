@@ -23,8 +23,6 @@ const (
 // Limits of the RPC port.
 const (
 	prefaceTimeout = 5 * time.Second
-	connsMax       = 16384
-	connsPerIPMax  = 8192 // a bench or a proxy may hold a cluster's workers behind one address
 	acceptWaitMin  = 5 * time.Millisecond
 	acceptWaitMax  = time.Second
 	muxLogEvery    = 10 * time.Second
@@ -72,16 +70,17 @@ type mux struct {
 	refused  [kinds]rate.Sometimes
 	full     rate.Sometimes
 
+	places *places
+
 	mu    sync.Mutex
 	conns map[net.Conn]string // to the remote host
-	perIP map[string]int
 	ended bool
 	done  sync.WaitGroup
 }
 
 // newMux shares ln. Set the handlers, then run it.
 func newMux(ln net.Listener, log hclog.Logger) *mux {
-	m := &mux{ln: ln, log: log, conns: make(map[net.Conn]string), perIP: make(map[string]int)}
+	m := &mux{ln: ln, log: log, places: newPlaces(connsAllowed(openFilesLimit())), conns: make(map[net.Conn]string)}
 	for i := range m.refused {
 		m.refused[i].Interval = muxLogEvery
 	}
@@ -141,17 +140,21 @@ func (m *mux) accept(ctx context.Context) error {
 // take admits a connection within the limits and serves it.
 func (m *mux) take(ctx context.Context, conn net.Conn) {
 	host := hostOf(conn.RemoteAddr())
+	if !m.places.take(host) {
+		_ = conn.Close()
+		m.sayFull(host)
+		return
+	}
 	m.mu.Lock()
-	admitted := !m.ended && len(m.conns) < connsMax && m.perIP[host] < connsPerIPMax
-	if admitted {
+	ended := m.ended
+	if !ended {
 		m.conns[conn] = host
-		m.perIP[host]++
 		m.done.Add(1)
 	}
 	m.mu.Unlock()
-	if !admitted {
+	if ended {
 		_ = conn.Close()
-		m.full.Do(func() { m.log.Warn("too many connections on the rpc port", "from", host) })
+		m.places.leave(host)
 		return
 	}
 	go func() {
@@ -165,11 +168,14 @@ func (m *mux) drop(conn net.Conn) {
 	_ = conn.Close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	host := m.conns[conn]
+	m.places.leave(m.conns[conn])
 	delete(m.conns, conn)
-	if m.perIP[host]--; m.perIP[host] <= 0 {
-		delete(m.perIP, host)
-	}
+}
+
+func (m *mux) sayFull(host string) {
+	m.full.Do(func() {
+		m.log.Warn("too many connections on the rpc port; more are allowed when the process may open more files", "from", host, "limit", m.places.most)
+	})
 }
 
 func (m *mux) closeAll() {
@@ -194,6 +200,9 @@ func (m *mux) serve(ctx context.Context, conn net.Conn) {
 	kind := kindOf(first[0])
 	h := m.handlers[kind]
 	switch {
+	case kind != kindRaft && kind != kindPeer && m.places.crowded():
+		m.sayFull(hostOf(conn.RemoteAddr()))
+		return
 	case h == nil:
 		m.refuse(kind, first[0], conn)
 		return

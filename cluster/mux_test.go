@@ -130,7 +130,7 @@ func TestMuxLimitsConnectionsOfOneAddress(t *testing.T) {
 	ln := listen(t)
 	m := newMux(ln, testLog(t))
 	m.handle(kindRPC, func(_ context.Context, c net.Conn) { _, _ = io.Copy(c, c) })
-	m.perIP["127.0.0.1"] = connsPerIPMax - 1 // all but one place is taken
+	m.places.byHost["127.0.0.1"] = m.places.perHost() - 1 // all but one place is taken
 	runMux(t, m)
 	first, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
