@@ -33,6 +33,7 @@ type Coordinator struct {
 
 // Raft is how Raft stores and elects.
 type Raft struct {
+	Profile         string        `yaml:"profile"`           // lan | wan: defaults of heartbeat, election, lease and transport_timeout
 	LogStore        string        `yaml:"log_store"`         // boltdb | wal
 	Heartbeat       time.Duration `yaml:"heartbeat"`         // without word from the leader before an election
 	Election        time.Duration `yaml:"election"`          // of a candidate before it tries again
@@ -54,17 +55,18 @@ type Lease struct {
 
 // DefaultCoordinator has every default but Data, which a person must choose.
 func DefaultCoordinator() Coordinator {
-	return Coordinator{
+	c := Coordinator{
 		HTTP: "127.0.0.1:7070", RPC: "127.0.0.1:7071", Gossip: "127.0.0.1:7072",
 		Cluster: "muster", LogLevel: "info",
 		Raft: Raft{
-			LogStore: "boltdb", Heartbeat: 350 * time.Millisecond, Election: 350 * time.Millisecond,
-			Lease: 300 * time.Millisecond, EntryBytes: 256 << 10, InFlight: 2, SnapshotBytes: 256 << 20,
-			TrailingLogs: 2048, DiskStallLimit: 5 * time.Second, TransportWait: 2 * time.Second, SnapshotsRetain: 2,
+			Profile: ProfileLAN, LogStore: "boltdb", EntryBytes: 256 << 10, InFlight: 2, SnapshotBytes: 256 << 20,
+			TrailingLogs: 2048, DiskStallLimit: 5 * time.Second, SnapshotsRetain: 2,
 		},
 		Lease:   Lease{TTL: 10 * time.Second, ReconnectGrace: 2 * time.Second},
 		MaxBody: 256 << 20, QueueBytes: 256 << 20, QueueWait: 2 * time.Second, StopTimeout: 10 * time.Second,
 	}
+	c.Raft.adopt(ProfileLAN)
+	return c
 }
 
 // Worker is one worker's settings.

@@ -185,3 +185,38 @@ func TestValidateWorker(t *testing.T) {
 		t.Errorf("got %v although --insecure", err)
 	}
 }
+
+// A profile, wherever it is named, gives other defaults; what is set anywhere wins over it.
+func TestProfileGivesDefaults(t *testing.T) {
+	for _, s := range []Source{
+		{File: writeFile(t, "raft: {profile: wan, lease: 2s}")},
+		{File: writeFile(t, "raft: {lease: 2s}"), Env: []string{"MUSTER_COORDINATOR_RAFT_PROFILE=wan"}},
+		{Env: []string{"MUSTER_COORDINATOR_RAFT_LEASE=2s"}, Flags: map[string]string{"raft-profile": "wan"}},
+	} {
+		got, err := s.Coordinator()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := DefaultCoordinator().Raft
+		want.Profile, want.Heartbeat, want.Election, want.Lease, want.TransportWait = "wan", 3*time.Second, 3*time.Second, 2*time.Second, 10*time.Second
+		if diff := cmp.Diff(want, got.Raft); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestProfilesAreValid(t *testing.T) {
+	for _, name := range profileNames() {
+		c := DefaultCoordinator()
+		c.Data, c.Raft.Profile = "/d", name
+		c.Raft.adopt(name)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c := DefaultCoordinator()
+	c.Data, c.Raft.Profile = "/d", "moon"
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `raft.profile: is "moon", but must be one of lan, wan`) {
+		t.Errorf("got %v", err)
+	}
+}

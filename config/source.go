@@ -24,6 +24,11 @@ type Source struct {
 func (s Source) Coordinator() (Coordinator, error) {
 	cfg := DefaultCoordinator()
 	err := s.fill(&cfg, CoordinatorEnv)
+	if profile := cfg.Raft.Profile; err == nil && profile != ProfileLAN { // other defaults, and what is set wins over them
+		cfg = DefaultCoordinator()
+		cfg.Raft.adopt(profile)
+		err = s.fill(&cfg, CoordinatorEnv)
+	}
 	cfg.Name = orHostname(cfg.Name)
 	return cfg, err
 }

@@ -73,6 +73,9 @@ func (v *validation) common(data, cluster, level string) {
 }
 
 func (v *validation) raft(r Raft) {
+	if !slices.Contains(profileNames(), r.Profile) {
+		v.fail("raft.profile", "is %q, but must be one of %s", r.Profile, strings.Join(profileNames(), ", "))
+	}
 	if r.LogStore != "boltdb" && r.LogStore != "wal" {
 		v.fail("raft.log_store", "is %q, but must be boltdb or wal", r.LogStore)
 	}

@@ -29,6 +29,7 @@ var usages = map[string]string{
 	"kill_grace":            "between SIGTERM and SIGKILL to a job that must stop",
 	"queue_wait":            "a submit that waits longer to be committed is refused as overloaded",
 	"stop_timeout":          "for a clean stop, the hand-over of the leadership included",
+	"raft.profile":          "lan or wan: how patient coordinators are with each other (see docs/reliability.md)",
 	"raft.log_store":        "boltdb or wal; fixed once the data directory is there",
 	"lease.ttl":             "a worker that is not heard for this long is lost",
 	"log_level":             "trace, debug, info, warn, error or off",
