@@ -54,6 +54,12 @@ func (b *addressBook) address(id raft.ServerID, fallback raft.ServerAddress) raf
 	return fallback
 }
 
+// rpc is where id is dialled; empty: unknown.
+func (b *addressBook) rpc(id string) string {
+	c, _ := b.find(id)
+	return c.RPC
+}
+
 func (b *addressBook) find(id string) (contact, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

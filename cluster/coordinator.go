@@ -97,6 +97,7 @@ func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinat
 	}
 	c.peers = newPeering(c.cfg, c.dir, c.addresses.RPC, c.addresses.HTTP, c.book, c.gossip, c.describe, log.Named("peers"))
 	c.mux.handle(kindRaft, c.layer.serve)
+	c.peers.follow = c.node.leader
 	c.mux.handle(kindPeer, c.peers.serve)
 	if err = c.metrics.watch(c); err != nil {
 		return nil, fmt.Errorf("set up metrics: %w", err)
@@ -188,6 +189,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	loops, loopCtx := errgroup.WithContext(ctx)
 	loops.Go(func() error { return c.peers.run(loopCtx) })
 	loops.Go(func() error { return newFormation(c.peers, c.dir, c.node, c.log.Named("formation")).run(loopCtx) })
+	loops.Go(func() error {
+		return newCrashDetector(c.self().ID, c.node, c.peers, c.cfg.Raft.Heartbeat, c.log.Named("crash")).run(loopCtx)
+	})
 	loops.Go(func() error { return c.node.snapshotLoop(loopCtx) })
 	loops.Go(func() error { return c.disk.run(loopCtx) })
 	loops.Go(func() error { return c.lead(loopCtx) })

@@ -126,10 +126,13 @@ func TestClusterCarriesAJobThroughALeadersEnd(t *testing.T) {
 		if c.Tasker().IsLeader() {
 			continue
 		}
-		var elsewhere *NotLeaderError
-		if _, err := c.Tasker().Propose(ctx, oneJob("")); !errors.As(err, &elsewhere) || elsewhere.Leader.RPC == "" {
-			t.Fatalf("a follower answered %v", err)
-		}
+		eventually(t, "a follower names the leader", func() bool { // not before it has heard of it
+			var elsewhere *NotLeaderError
+			if _, err := c.Tasker().Propose(ctx, oneJob("")); !errors.As(err, &elsewhere) {
+				t.Fatalf("a follower answered %v", err)
+			}
+			return elsewhere.Leader.RPC != ""
+		})
 	}
 	// A clean stop of the leader hands over; the others go on with the same state.
 	var rest []running

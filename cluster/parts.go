@@ -63,6 +63,7 @@ func Assemble(cfg config.Coordinator, p Parts, log hclog.Logger, version string)
 	}
 	c.peers = newPeering(c.cfg, c.dir, c.addresses.RPC, "", c.book, nil, c.describe, log.Named("peers"))
 	c.peers.dial, c.peers.wall = p.Dial, p.Wall
+	c.peers.follow = c.node.leader
 	c.mux.handle(kindPeer, c.peers.serve)
 	return c, nil
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,12 +40,16 @@ type peering struct {
 	http   string
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	wall   func() time.Time
+	life   uint64                 // of this process
+	follow func() (leader string) // Raft's word; nil: it has none
+	held   watchers
+	told   atomic.Pointer[subject] // a process that this node was asked about, and found ended
 }
 
 // newPeering makes the peering of the node in dir that is dialled at rpc and http. g may be nil. self adds what is not in
 // the configuration or the identity: term, leader, indexes, clock, hash; it may be nil.
 func newPeering(cfg config.Coordinator, dir *dataDir, rpc, http string, book *addressBook, g *gossip.Gossip, self func(*nodeInfo), log hclog.Logger) *peering {
-	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now}
+	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now, life: 1 + rand.Uint64N(math.MaxUint64)}
 	p.dial = func(ctx context.Context, address string) (net.Conn, error) {
 		return dialer(peerTimeout).DialContext(ctx, "tcp", address)
 	}
@@ -55,7 +62,7 @@ func (p *peering) info() nodeInfo {
 	id := p.dir.identity()
 	i := nodeInfo{
 		ID: id.Node, Name: p.cfg.Name, Cluster: id.Cluster, ClusterID: id.ClusterID, RPC: p.rpc, HTTP: p.http,
-		Expect: p.cfg.BootstrapExpect, Clock: p.wall().UnixMilli(),
+		Expect: p.cfg.BootstrapExpect, Clock: p.wall().UnixMilli(), Life: p.life,
 	}
 	if id.Promise != nil {
 		i.Promise = id.Promise.ClusterID
@@ -218,6 +225,11 @@ func (p *peering) ask(ctx context.Context, address string, q peerRequest) (peerA
 		return peerAnswer{}, err
 	}
 	defer conn.Close()
+	return p.askOn(ctx, conn, q)
+}
+
+// askOn is ask on a new connection, which it leaves open.
+func (p *peering) askOn(ctx context.Context, conn net.Conn, q peerRequest) (peerAnswer, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	q.From = p.info()
@@ -246,7 +258,7 @@ func (p *peering) ask(ctx context.Context, address string, q peerRequest) (peerA
 }
 
 // serve answers one question, after its preface byte.
-func (p *peering) serve(_ context.Context, conn net.Conn) {
+func (p *peering) serve(ctx context.Context, conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(peerServeTimeout))
 	data, err := readFrame(conn)
 	if err != nil {
@@ -258,7 +270,7 @@ func (p *peering) serve(_ context.Context, conn net.Conn) {
 		return
 	}
 	var answer peerAnswer
-	if err := p.grant(q); err != nil {
+	if err := p.grant(ctx, q); err != nil {
 		answer.Refusal = err.Error()
 	}
 	answer.Info = p.info()
@@ -269,11 +281,15 @@ func (p *peering) serve(_ context.Context, conn net.Conn) {
 	}
 	if err := writeFrame(conn, answer.encode()); err != nil {
 		p.log.Debug("answer a peer", "to", conn.RemoteAddr(), "error", err)
+		return
+	}
+	if q.Verb == verbWatch && answer.Refusal == "" {
+		p.held.hold(q.From.ID, conn)
 	}
 }
 
 // grant does what is asked, or says why not.
-func (p *peering) grant(q peerRequest) error {
+func (p *peering) grant(ctx context.Context, q peerRequest) error {
 	own := p.dir.identity()
 	switch {
 	case q.From.Cluster != own.Cluster:
@@ -287,8 +303,10 @@ func (p *peering) grant(q peerRequest) error {
 		p.book.called(q.From)
 	}
 	switch q.Verb {
-	case verbExchange:
+	case verbExchange, verbWatch:
 		return nil
+	case verbWitness:
+		return p.witness(ctx, q.About)
 	case verbPromise:
 		if q.Promise.Proposer.ID != q.From.ID || len(q.Promise.Members) != p.cfg.BootstrapExpect {
 			return fmt.Errorf("this node expects %d coordinators to form a cluster, the proposal names %d", p.cfg.BootstrapExpect, len(q.Promise.Members))

@@ -35,6 +35,7 @@ type nodeInfo struct {
 	HashIndex uint64 // where Hash was taken
 	Hash      uint64 // of the state
 	Gossip    string // where it gossips; empty: it does not
+	Life      uint64 // random for each start of its process; 0: of a version that does not say
 }
 
 // peerVerb is what a peer is asked.
@@ -44,6 +45,8 @@ const (
 	verbExchange peerVerb = iota // tell about yourself
 	verbPromise                  // promise to form this cluster
 	verbRelease                  // the promise is void
+	verbWatch                    // hold this connection until your process ends
+	verbWitness                  // do you find, too, that the process of About has ended?
 )
 
 // peerRequest goes to a coordinator after the preface byte.
@@ -52,6 +55,13 @@ type peerRequest struct {
 	To      string // id of the node meant; empty: whoever is there
 	From    nodeInfo
 	Promise promise
+	About   subject
+}
+
+// subject is a process of a node.
+type subject struct {
+	ID   string
+	Life uint64
 }
 
 // peerAnswer comes back.
@@ -62,7 +72,7 @@ type peerAnswer struct {
 }
 
 func (i *nodeInfo) write(w *pack.Writer) {
-	w.Array(17)
+	w.Array(18)
 	w.String(i.ID)
 	w.String(i.Name)
 	w.String(i.Cluster)
@@ -80,6 +90,7 @@ func (i *nodeInfo) write(w *pack.Writer) {
 	w.Uint(i.HashIndex)
 	w.Uint(i.Hash)
 	w.String(i.Gossip)
+	w.Uint(i.Life)
 }
 
 func (i *nodeInfo) read(r *pack.Reader) {
@@ -101,6 +112,7 @@ func (i *nodeInfo) read(r *pack.Reader) {
 	i.HashIndex = r.Uint()
 	i.Hash = r.Uint()
 	i.Gossip = r.String(peerAddressMax)
+	i.Life = r.Uint()
 	r.End()
 }
 
@@ -129,7 +141,7 @@ func readMembers(r *pack.Reader) []member {
 func (q *peerRequest) encode() []byte {
 	w := pack.NewWriter()
 	defer w.Free()
-	w.Array(7)
+	w.Array(9)
 	w.Uint(uint64(q.Verb))
 	w.String(q.To)
 	q.From.write(w)
@@ -137,6 +149,8 @@ func (q *peerRequest) encode() []byte {
 	writeMembers(w, []member{q.Promise.Proposer})
 	writeMembers(w, q.Promise.Members)
 	w.Int(q.Promise.Seq)
+	w.String(q.About.ID)
+	w.Uint(q.About.Life)
 	return w.Copy()
 }
 
@@ -153,6 +167,7 @@ func decodePeerRequest(data []byte) (peerRequest, error) {
 	}
 	q.Promise.Members = readMembers(r)
 	q.Promise.Seq = r.Int()
+	q.About = subject{ID: r.String(peerIDMax), Life: r.Uint()}
 	r.End()
 	if err := r.Done(); err != nil {
 		return q, fmt.Errorf("decode peer request: %w", err)

@@ -116,7 +116,7 @@ func (n *node) bootstrap(members []member) error {
 }
 
 // campaign stands for election now instead of after the heartbeat time-out. It is right where no leader can be: just after
-// bootstrap, and on the only voter.
+// bootstrap, on the only voter, and when the leader's process has ended.
 func (n *node) campaign() {
 	addr := n.transport.LocalAddr()
 	req := raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
@@ -129,6 +129,52 @@ func (n *node) campaign() {
 		}
 	})
 }
+
+// follows is the leader that this node follows.
+func (n *node) follows() reign {
+	if n.raft.State() != raft.Follower {
+		return reign{}
+	}
+	leader := n.leader()
+	if leader == "" {
+		return reign{}
+	}
+	return reign{leader, n.raft.CurrentTerm()}
+}
+
+// leader is whom this node takes for the leader, itself perhaps; empty: nobody.
+func (n *node) leader() string {
+	_, id := n.raft.LeaderWithID()
+	return string(id)
+}
+
+// leaderChanges tells when there is another leader, or none, or this node has become one or a candidate.
+func (n *node) leaderChanges() (<-chan struct{}, func()) {
+	changed := make(chan struct{}, 1) // one that waits tells as much as many
+	o := raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+		return false
+	})
+	n.raft.RegisterObserver(o)
+	return changed, func() { n.raft.DeregisterObserver(o) }
+}
+
+// voters are the ids of all who have a vote.
+func (n *node) voters() []string {
+	var ids []string
+	for _, id := range voterIDs(n.raft.GetConfiguration().Configuration()) {
+		ids = append(ids, string(id))
+	}
+	return ids
+}
+
+func (n *node) lastIndex() uint64 { return n.raft.LastIndex() }
 
 func (n *node) soleVoter() bool {
 	voters := voterIDs(n.raft.GetConfiguration().Configuration())

@@ -157,3 +157,35 @@ func TestIdempotentSubmitAcrossLeaders(t *testing.T) {
 		t.Errorf("there are %d requests: %+v", len(all), all)
 	}
 }
+
+// TestCrashedLeaderIsReplacedAtOnce: with heartbeats that would take minutes to be missed, a killed leader is replaced by
+// what its closed connections tell; the killed one's next process, and the next leader, too.
+func TestCrashedLeaderIsReplacedAtOnce(t *testing.T) {
+	c := start(t, harness.Options{Coordinator: []string{"--raft-heartbeat", "2m", "--raft-election", "2m", "--raft-lease", "2m"}})
+	for range 3 {
+		old := c.Leader()
+		c.CheckHashes() // all logs are equally long
+		old.Kill()
+		r := c.Submit(request(t, object{"name": "a", "shell": "true"}))
+		c.WaitRequest(r.ID, "done")
+		old.Restart(t)
+	}
+	c.CheckHashes()
+}
+
+// TestSilentLeaderIsReplaced: a leader that stands still keeps its connections, so nothing is concluded from them: it is
+// replaced when its heartbeats have been missed.
+func TestSilentLeaderIsReplaced(t *testing.T) {
+	c := start(t, harness.Options{})
+	old := c.Leader()
+	old.Pause()
+	r := c.Submit(request(t, object{"name": "a", "shell": "true"}))
+	c.WaitRequest(r.ID, "done")
+	for _, n := range c.Coordinators() {
+		if strings.Contains(n.Log(), "the leader's process has ended") {
+			t.Errorf("%s took %s for dead", n.Name(), old.Name())
+		}
+	}
+	old.Resume()
+	c.CheckHashes()
+}

@@ -132,7 +132,8 @@ func (l *life) crash() {
 	}
 	h.s.logf("%s crashes, life %d", h.name, l.n)
 	close(l.gone)
-	_, _ = l.net.Close(), l.port.Close()
+	_ = l.net.Close()
+	l.port.crash(h.s.net)
 	h.img = l.disk.crash()
 	h.life = nil
 	l.end() // what is left of it ends soon, cut off from everything

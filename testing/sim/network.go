@@ -2,13 +2,15 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"sync"
+	"syscall"
 	"time"
 )
 
 var (
 	errLost    = errors.New("no answer: the message or its answer was lost")
-	errRefused = errors.New("connection refused: the process is down")
+	errRefused = fmt.Errorf("the process is down: %w", syscall.ECONNREFUSED)
 )
 
 // weather is how the network treats messages.

@@ -13,6 +13,9 @@ type listener struct {
 	conns   chan net.Conn
 	once    sync.Once
 	closed  chan struct{}
+
+	mu       sync.Mutex
+	accepted map[*wire]bool // open
 }
 
 type simAddr string
@@ -21,7 +24,7 @@ func (a simAddr) Network() string { return "sim" }
 func (a simAddr) String() string  { return string(a) }
 
 func newListener(name string) *listener {
-	return &listener{address: simAddr(addressOf(name)), conns: make(chan net.Conn), closed: make(chan struct{})}
+	return &listener{address: simAddr(addressOf(name)), conns: make(chan net.Conn), closed: make(chan struct{}), accepted: make(map[*wire]bool)}
 }
 
 func (l *listener) Addr() net.Addr { return l.address }
@@ -40,6 +43,23 @@ func (l *listener) Close() error {
 	return nil
 }
 
+// crash is what the system does with the port of a process that has ended: it closes the connections as well. Who is cut off
+// does not hear of it.
+func (l *listener) crash(n *network) {
+	_ = l.Close()
+	l.mu.Lock()
+	var heard []*wire
+	for w := range l.accepted {
+		if !n.isCut(w.from, w.to) {
+			heard = append(heard, w)
+		}
+	}
+	l.mu.Unlock()
+	for _, w := range heard {
+		_ = w.Close()
+	}
+}
+
 // dial connects one host with another's port.
 func dial(ctx context.Context, n *network, from, to string, find func(string) *listener) (net.Conn, error) {
 	f := n.send(from, to, false)
@@ -55,13 +75,17 @@ func dial(ctx context.Context, n *network, from, to string, find func(string) *l
 		return nil, errRefused
 	}
 	here, there := net.Pipe()
+	far := &wire{Conn: there, net: n, from: to, to: from, port: l}
+	l.mu.Lock()
+	l.accepted[far] = true
+	l.mu.Unlock()
 	select {
-	case l.conns <- &wire{there, n, to, from}:
-		return &wire{here, n, from, to}, nil
+	case l.conns <- far:
+		return &wire{Conn: here, net: n, from: from, to: to}, nil
 	case <-l.closed:
 	case <-ctx.Done():
 	}
-	_, _ = here.Close(), there.Close()
+	_, _ = here.Close(), far.Close()
 	return nil, errRefused
 }
 
@@ -70,6 +94,16 @@ type wire struct {
 	net.Conn
 	net      *network
 	from, to string
+	port     *listener // that accepted it; nil: it was dialled
+}
+
+func (w *wire) Close() error {
+	if w.port != nil {
+		w.port.mu.Lock()
+		delete(w.port.accepted, w)
+		w.port.mu.Unlock()
+	}
+	return w.Conn.Close()
 }
 
 func (w *wire) RemoteAddr() net.Addr { return simAddr(addressOf(w.to)) }
