@@ -91,7 +91,7 @@ func (c *committer) enqueue(p proposal) error {
 		return c.closed
 	}
 	if c.full(p) {
-		return ErrOverloaded
+		return errQueueFull
 	}
 	c.queue = append(c.queue, p)
 	c.bytes += len(p.command)
@@ -177,7 +177,7 @@ func (c *committer) take() (batch []proposal, bytes int) {
 		switch {
 		case p.ctx.Err() != nil:
 		case p.work && (now.Sub(p.since) > c.limits.wait || c.hopeless(p, now)):
-			p.answer <- outcome{err: ErrOverloaded}
+			p.answer <- outcome{err: errQueueFull}
 		case bytes > 0 && bytes+size > c.entryBytes:
 			c.leave(n)
 			return kept, bytes

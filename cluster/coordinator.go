@@ -36,6 +36,7 @@ type Coordinator struct {
 
 	dir     *dataDir
 	disk    *diskSpace
+	memory  *memoryWatch
 	http    net.Listener
 	mux     *mux
 	layer   *streamLayer
@@ -72,6 +73,7 @@ func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinat
 	if c.disk, err = newDiskSpace(c.dir.path, log.Named("disk")); err != nil {
 		return nil, err
 	}
+	c.memory = newMemoryWatch(log.Named("memory"))
 	rpc, err := c.listen(&undo)
 	if err != nil {
 		return nil, err
@@ -194,6 +196,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	})
 	loops.Go(func() error { return c.node.snapshotLoop(loopCtx) })
 	loops.Go(func() error { return c.disk.run(loopCtx) })
+	loops.Go(func() error { return c.memory.run(loopCtx) })
 	loops.Go(func() error { return c.lead(loopCtx) })
 	loops.Go(func() error { return c.compareStates(loopCtx) })
 	loops.Go(func() error {

@@ -10,12 +10,15 @@ var (
 	// an election is under way.
 	ErrNoLeader = errors.New("no leader: less than a majority of the coordinators reach each other, or an election is under way")
 	// ErrOverloaded is returned when more is proposed than can be committed. Nothing was proposed; try again later.
-	ErrOverloaded = errors.New("overloaded: too much waits to be committed")
+	ErrOverloaded = errors.New("overloaded")
+	errQueueFull  = fmt.Errorf("%w: more is proposed than can be committed", ErrOverloaded)
 	// ErrUnknownOutcome is returned when leadership was lost with the proposal under way: it may or may not take
 	// effect. Only what is idempotent may be tried again.
 	ErrUnknownOutcome = errors.New("leadership was lost while this was being committed: its outcome is unknown")
 	// ErrDiskFull is returned for submits while the leader's disk is nearly full.
 	ErrDiskFull = errors.New("the leader's disk is nearly full: free space in its data directory")
+	// ErrMemoryFull is returned for submits while the leader's memory is nearly full. It is an ErrOverloaded.
+	ErrMemoryFull = fmt.Errorf("%w: the leader's memory is nearly full", ErrOverloaded)
 	// ErrWorkerGone is returned when a worker is not connected to this coordinator.
 	ErrWorkerGone = errors.New("the worker is not connected")
 	// ErrBadServer is returned for a coordinator that is not a member.

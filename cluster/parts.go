@@ -41,6 +41,7 @@ func Assemble(cfg config.Coordinator, p Parts, log hclog.Logger, version string)
 	if err := c.disk.look(); err != nil {
 		return nil, err
 	}
+	c.memory = &memoryWatch{log: log} // there is no limit
 	c.addresses.RPC = p.RPC.Addr().String()
 	c.mux = newMux(p.RPC, log.Named("mux"))
 	c.applier = newApplier(log.Named("fsm"), p.Fatal, c.metrics.applied)

@@ -91,6 +91,8 @@ func (c *Coordinator) problem(s Status) string {
 		return ErrNoLeader.Error()
 	case c.disk.low():
 		return ErrDiskFull.Error()
+	case c.memory.low():
+		return ErrMemoryFull.Error()
 	case !s.IsLeader && s.Leader.ID == s.Node.ID:
 		return "elected, and catching up"
 	case !s.IsLeader && s.LastContact > time.Second:

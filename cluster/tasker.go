@@ -43,8 +43,11 @@ type Tasker struct{ c *Coordinator }
 // ctx's (it may have been).
 func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 	work := isNewWork(cmd)
-	if work && t.c.disk.low() {
+	switch {
+	case work && t.c.disk.low():
 		return nil, ErrDiskFull
+	case work && t.c.memory.low():
+		return nil, ErrMemoryFull
 	}
 	l := t.c.leading.Load()
 	if l == nil {

@@ -42,6 +42,7 @@ over; a second signal ends it at once.`,
 // runCoordinator composes a coordinator: the cluster's node, the workers' and clients' RPC, and HTTP.
 func (a *app) runCoordinator(ctx context.Context, cfg config.Coordinator) error {
 	log := newLogger(a.err, "coordinator", cfg.LogLevel, cfg.LogJSON, a.colour(a.err))
+	limitMemory(log)
 	node, err := cluster.New(cfg, log, version())
 	if err != nil {
 		return err

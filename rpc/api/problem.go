@@ -77,7 +77,7 @@ func (s *Server) problemOf(err error) *rest.Problem {
 	case errors.Is(err, errTimedOut):
 		return s.noLeader("no majority answered within %s; see /v1/status, or read with consistency=stale", readTimeout)
 	case errors.Is(err, cluster.ErrOverloaded):
-		return s.later(problem(rest.CodeOverloaded, "the leader has more to write than its disk takes; nothing was done"))
+		return s.later(problem(rest.CodeOverloaded, "%v; nothing was done", err))
 	case errors.Is(err, cluster.ErrDiskFull):
 		return problem(rest.CodeDiskFull, "the coordinator's disk is short of space, so it takes no new requests: free some")
 	case errors.As(err, &bad):
