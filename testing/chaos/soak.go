@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/testing/harness"
+	"github.com/musterhq/muster/testing/history"
 )
 
 const (
@@ -34,6 +35,9 @@ type Report struct {
 	Jobs     int
 	Runs     int // attempts that ran
 	Term     uint64
+	History  history.Verdict // of petitioners and hands
+	First    footprint       // the most that a coordinator took before the faults
+	Last     footprint       // and after them
 	Took     time.Duration
 }
 
@@ -42,8 +46,8 @@ func (r Report) String() string {
 	for _, n := range r.Faults {
 		faults += n
 	}
-	return fmt.Sprintf("seed %d: %d faults in %v, %d requests of %d jobs ended right in %d runs, last term %d",
-		r.Seed, faults, r.Took.Round(time.Second), r.Requests, r.Jobs, r.Runs, r.Term)
+	return fmt.Sprintf("seed %d: %d faults in %v, %d requests of %d jobs ended right in %d runs, last term %d; %v; a coordinator had %v at first, %v at the end",
+		r.Seed, faults, r.Took.Round(time.Second), r.Requests, r.Jobs, r.Runs, r.Term, r.History, r.First, r.Last)
 }
 
 // Soak starts a cluster, loads and breaks it, and fails tb for anything that is not as promised. ctx ends it early,
@@ -59,8 +63,14 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 	c := harness.Start(tb, o.Cluster)
 	ran := harness.NewLines(tb)
 	begun := time.Now()
+	_, first, err := footprints(c)
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
 	load := startLoad(tb.Context(), c, o, ran)
 	tb.Cleanup(load.cut)
+	witness := startWitness(tb.Context(), c, o.Seed, load.soFar)
+	tb.Cleanup(witness.cut)
 	faults := breakThings(ctx, tb, c, o)
 	heal(tb, c)
 	tb.Logf("everything is healed after %v; waiting for the work to end", time.Since(begun).Round(time.Second))
@@ -69,7 +79,10 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 		tb.Errorf("load: %v", err)
 	}
 	r := Report{Seed: o.Seed, Faults: faults, Requests: len(accepted)}
+	witness.end()
 	r.Jobs, r.Runs = check(tb, c, accepted, ran)
+	r.History = witness.judge(tb, o.Seed)
+	r.First, r.Last = first, checkLeaks(tb, c, first, r.Jobs+r.History.Jobs)
 	if s, err := c.Leader().Status(); err == nil {
 		r.Term = s.Raft.Term
 	}
@@ -229,6 +242,13 @@ func (l *load) run(ctx, more context.Context, c *harness.Cluster, seed, loader u
 func (l *load) cut() {
 	l.quit()
 	l.wait.Wait()
+}
+
+// soFar is all that was acknowledged until now.
+func (l *load) soFar() []accepted {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accepted // only appended to
 }
 
 // end lets what is under way end, within endBound, and returns all that was acknowledged.

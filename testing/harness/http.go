@@ -48,6 +48,14 @@ func (n *Node) Do(method, path, body string, header ...string) (Answer, error) {
 	return n.try(context.Background(), BoundDefault, method, path, body, header)
 }
 
+// Try is Do for any goroutine, within ctx and a bound of the caller's.
+func (n *Node) Try(ctx context.Context, bound time.Duration, method, path, body string, header ...string) (Answer, error) {
+	return n.try(ctx, bound, method, path, body, header)
+}
+
+// CloseIdle closes the connections that no call of this process uses.
+func (c *core) CloseIdle() { c.client.CloseIdleConnections() }
+
 func (n *Node) try(ctx context.Context, bound time.Duration, method, path, body string, header []string) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
@@ -61,6 +69,7 @@ func (n *Node) try(ctx context.Context, bound time.Duration, method, path, body 
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
+	req.GetBody = nil // sent once: net/http repeats what has an idempotency key by itself, and its first answer is lost then
 	resp, err := n.cluster.client.Do(req)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%s: %w", n.name, err)

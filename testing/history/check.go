@@ -3,6 +3,8 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +16,15 @@ const limitDefault = 30 * time.Second
 
 // Options say how to judge.
 type Options struct {
-	Limit     time.Duration         // for each request and job; 0: limitDefault
-	Strangers func(job string) bool // whether workers that are not recorded may run the job; nil: none may
-	Dir       string                // where the pictures of what is wrong go; empty: nowhere
+	Limit     time.Duration             // for each request and job; 0: limitDefault
+	Strangers func(request string) bool // whether workers that are not recorded may run the jobs of that id; nil: none may
+	Dir       string                    // where the pictures of what is wrong go; empty: nowhere
 }
 
 // Verdict is what a history came to.
 type Verdict struct {
 	Ops, Unknown  int // operations, and those of them whose outcome nobody knows
+	Kinds         map[Kind]int
 	Requests      int // and jobs: how many were judged, each by itself
 	Jobs          int
 	Took, Longest time.Duration
@@ -29,8 +32,16 @@ type Verdict struct {
 }
 
 func (v Verdict) String() string {
-	return fmt.Sprintf("%d operations (%d of unknown outcome) on %d requests and %d jobs are linearizable; judged in %v, the longest %v",
-		v.Ops, v.Unknown, v.Requests, v.Jobs, v.Took.Round(time.Millisecond), v.Longest.Round(time.Millisecond))
+	var kinds []string
+	for _, k := range slices.Sorted(maps.Keys(v.Kinds)) {
+		kinds = append(kinds, fmt.Sprint(v.Kinds[k], " ", k))
+	}
+	verdict := "linearizable"
+	if len(v.Failures) > 0 {
+		verdict = "NOT linearizable"
+	}
+	return fmt.Sprintf("%d operations (%s; %d of unknown outcome) on %d requests and %d jobs are %s, judged in %v, the longest in %v",
+		v.Ops, strings.Join(kinds, ", "), v.Unknown, v.Requests, v.Jobs, verdict, v.Took.Round(time.Millisecond), v.Longest.Round(time.Millisecond))
 }
 
 // part is the operations on one request, or on one job.
@@ -43,8 +54,9 @@ type part struct {
 // Check looks for an order for each request and each job.
 func Check(ops []*Op, opt Options) (v Verdict) {
 	began := time.Now()
-	v.Ops = len(ops)
+	v.Ops, v.Kinds = len(ops), map[Kind]int{}
 	for _, o := range ops {
+		v.Kinds[o.Input.Kind]++
 		if o.Output.Code == Unknown {
 			v.Unknown++
 		}
@@ -90,7 +102,7 @@ func split(ops []*Op, opt Options) (requests, jobs []*part) {
 		}
 		p := byJob[o.Input.Job]
 		if p == nil {
-			m := jobModel{strangers: opt.Strangers != nil && opt.Strangers(o.Input.Job)}
+			m := jobModel{strangers: opt.Strangers != nil && opt.Strangers(o.Input.Request)}
 			p = &part{name: "job " + o.Input.Job, model: m.porcupine()}
 			byJob[o.Input.Job] = p
 			jobs = append(jobs, p)

@@ -149,7 +149,7 @@ func TestBadHistories(t *testing.T) {
 
 func TestStrangersMayDoWhatNobodyReports(t *testing.T) {
 	ops := []*Op{at(1, 2, readJob, job(running, "a", 1)), at(3, 4, readJob, job(running, "b", 2)), at(5, 6, readJob, job(done, "b", 2))}
-	if v := Check(ops, Options{Strangers: func(job string) bool { return job == "j" }}); len(v.Failures) > 0 {
+	if v := Check(ops, Options{Strangers: func(request string) bool { return request == "r1" }}); len(v.Failures) > 0 {
 		t.Error(v.Failures)
 	}
 	if v := Check(ops, Options{Strangers: func(string) bool { return false }}); len(v.Failures) != 1 {
