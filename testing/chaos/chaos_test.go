@@ -36,9 +36,9 @@ func TestShortSoak(t *testing.T) {
 }
 
 func TestASeedIsASchedule(t *testing.T) {
-	one, same, other := NewPlan(7), NewPlan(7), NewPlan(8)
+	one, same, other := newPlan(7, network|disks, nil), newPlan(7, network|disks, nil), newPlan(8, network|disks, nil)
 	kinds, differs := map[Kind]bool{}, false
-	for range 2000 {
+	for range 5000 {
 		f := one.Next()
 		kinds[f.Kind] = true
 		if f != same.Next() {
@@ -51,6 +51,20 @@ func TestASeedIsASchedule(t *testing.T) {
 	}
 	if !differs || len(kinds) != len(shapes) {
 		t.Errorf("another seed differs: %v; kinds %v", differs, kinds)
+	}
+}
+
+func TestAMachineGetsTheFaultsThatItAllows(t *testing.T) {
+	for _, has := range []need{0, network, disks} {
+		plan := newPlan(7, has, nil)
+		for range 5000 {
+			f := plan.Next()
+			for _, s := range shapes {
+				if s.kind == f.Kind && s.needs&^has != 0 {
+					t.Fatalf("%s comes on a machine that has %b", f.Kind, has)
+				}
+			}
+		}
 	}
 }
 

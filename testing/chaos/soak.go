@@ -3,11 +3,14 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/testing/harness"
 	"github.com/musterhq/muster/testing/history"
+	"github.com/musterhq/muster/testing/lazydisk"
 )
 
 const (
@@ -25,6 +28,7 @@ type Options struct {
 	For     time.Duration // stop after that long; 0: no such limit; one of the two must be set
 	Loaders int           // requests under way at once; 0: loadersDefault
 	Cluster harness.Options
+	Only    *regexp.Regexp // the kinds of faults that come; nil: all that the machine allows
 }
 
 // Report is what a soak has done.
@@ -46,8 +50,14 @@ func (r Report) String() string {
 	for _, n := range r.Faults {
 		faults += n
 	}
-	return fmt.Sprintf("seed %d: %d faults in %v, %d requests of %d jobs ended right in %d runs, last term %d; %v; a coordinator had %v at first, %v at the end",
-		r.Seed, faults, r.Took.Round(time.Second), r.Requests, r.Jobs, r.Runs, r.Term, r.History, r.First, r.Last)
+	var kinds strings.Builder
+	for _, s := range shapes {
+		if n := r.Faults[s.kind]; n > 0 {
+			fmt.Fprintf(&kinds, "\n%6d %s", n, s.kind)
+		}
+	}
+	return fmt.Sprintf("seed %d: %d faults in %v, %d requests of %d jobs ended right in %d runs, last term %d; %v; a coordinator had %v at first, %v at the end%s",
+		r.Seed, faults, r.Took.Round(time.Second), r.Requests, r.Jobs, r.Runs, r.Term, r.History, r.First, r.Last, &kinds)
 }
 
 // Soak starts a cluster, loads and breaks it, and fails tb for anything that is not as promised. ctx ends it early,
@@ -60,6 +70,7 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 	if o.Loaders == 0 {
 		o.Loaders = loadersDefault
 	}
+	o.allow(tb)
 	c := harness.Start(tb, o.Cluster)
 	ran := harness.NewLines(tb)
 	begun := time.Now()
@@ -72,7 +83,7 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 	witness := startWitness(tb.Context(), c, o.Seed, load.soFar)
 	tb.Cleanup(witness.cut)
 	faults := breakThings(ctx, tb, c, o)
-	heal(tb, c)
+	stage{tb, c}.heal()
 	tb.Logf("everything is healed after %v; waiting for the work to end", time.Since(begun).Round(time.Second))
 	accepted, err := load.end()
 	if err != nil {
@@ -90,6 +101,31 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 	return r
 }
 
+// allow takes what the machine allows, and says what is left out.
+func (o *Options) allow(tb harness.TB) {
+	if err := harness.NetworkAllowed(); err != nil {
+		tb.Logf("no faults of the network: %v", err)
+	} else {
+		o.Cluster.Network = true
+	}
+	if err := lazydisk.Allowed(); err != nil {
+		tb.Logf("no faults of disks: %v", err)
+	} else {
+		o.Cluster.Disks = true
+	}
+}
+
+// allowed is what allow took.
+func (o *Options) allowed() (has need) {
+	if o.Cluster.Network {
+		has |= network
+	}
+	if o.Cluster.Disks {
+		has |= disks
+	}
+	return has
+}
+
 // breakThings runs the plan until its end.
 func breakThings(ctx context.Context, tb harness.TB, c *harness.Cluster, o Options) map[Kind]int {
 	if o.For > 0 {
@@ -97,15 +133,17 @@ func breakThings(ctx context.Context, tb harness.TB, c *harness.Cluster, o Optio
 		ctx, cancel = context.WithTimeout(ctx, o.For)
 		defer cancel()
 	}
-	plan, done := NewPlan(o.Seed), map[Kind]int{}
+	plan, done := newPlan(o.Seed, o.allowed(), o.Only), map[Kind]int{}
+	if len(plan.shapes) == 0 {
+		tb.Fatalf("chaos: there is no such fault as %q, or this machine does not allow it", o.Only)
+	}
+	stage := stage{tb, c}
 	for n := 1; (o.Faults == 0 || n <= o.Faults) && ctx.Err() == nil && !tb.Failed(); n++ {
 		f := plan.Next()
 		tb.Logf("fault %d: %v", n, f)
-		broken := strike(tb, c, f)
+		heal := stage.strike(f)
 		pass(ctx, f.Hold)
-		for _, undo := range broken {
-			undo()
-		}
+		heal()
 		done[f.Kind]++
 		pass(ctx, f.Gap)
 	}
@@ -119,64 +157,6 @@ func pass(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	}
-}
-
-// strike breaks something and returns how to heal it.
-func strike(tb harness.TB, c *harness.Cluster, f Fault) (undo []func()) {
-	for _, n := range victims(c, f) {
-		switch f.Kind {
-		case PauseLeader, PauseFollower, PauseWorker, LoseWorker:
-			n.Pause()
-			undo = append(undo, n.Resume)
-			continue
-		case StopLeader, StopWorker:
-			n.Terminate()
-		default:
-			n.Kill()
-		}
-		undo = append(undo, func() { n.Restart(tb) })
-	}
-	return undo
-}
-
-// victims are the nodes that a fault befalls. While no coordinator leads, any of them stands in for the leader.
-func victims(c *harness.Cluster, f Fault) []*harness.Node {
-	nodes := c.Coordinators()
-	leader, err := c.FindLeader()
-	if err != nil {
-		leader = nodes[int(f.Victim)%len(nodes)]
-	}
-	others := make([]*harness.Node, 0, len(nodes))
-	for _, n := range nodes {
-		if n != leader {
-			others = append(others, n)
-		}
-	}
-	workers := c.Workers()
-	switch f.Kind {
-	case KillLeader, StopLeader, PauseLeader:
-		return []*harness.Node{leader}
-	case KillFollower, PauseFollower:
-		return []*harness.Node{others[int(f.Victim)%len(others)]}
-	case KillMajority:
-		spared := int(f.Victim) % len(nodes)
-		return append(nodes[:spared:spared], nodes[spared+1:]...)
-	case KillCoordinators:
-		return nodes
-	case KillWorkers:
-		return workers
-	}
-	return []*harness.Node{workers[int(f.Victim)%len(workers)]}
-}
-
-// heal sees to it that every node runs.
-func heal(tb harness.TB, c *harness.Cluster) {
-	for _, n := range append(c.Coordinators(), c.Workers()...) {
-		n.Resume()
-		if !n.Running() {
-			n.Restart(tb)
-		}
 	}
 }
 

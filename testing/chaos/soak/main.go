@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -32,6 +33,10 @@ func main() {
 	flag.IntVar(&o.Cluster.Coordinators, "coordinators", 3, "coordinators")
 	flag.IntVar(&o.Cluster.Workers, "workers", 2, "workers")
 	flag.IntVar(&o.Cluster.Slots, "slots", 4, "slots of each worker")
+	flag.Func("only", "only the kinds of faults that match, such as 'disk|power'", func(text string) (err error) {
+		o.Only, err = regexp.Compile(text)
+		return err
+	})
 	flag.Parse()
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
