@@ -4,6 +4,7 @@ package hard
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"strings"
@@ -26,10 +27,10 @@ func begin(t *testing.T, c *harness.Cluster, users int, spec string) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{stop: cancel}
-	for u := range users {
+	for range users {
 		l.users.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				s, err := c.TrySubmit(ctx, fmt.Sprint(u, "-", i), spec)
+			for ctx.Err() == nil {
+				s, err := c.TrySubmit(ctx, rand.Text(), spec)
 				if ctx.Err() != nil {
 					return
 				}

@@ -37,7 +37,9 @@ func (n *Node) unmount(tb TB) {
 // decides. The disk is healed; the node stays down.
 func (n *Node) PowerLoss(tb TB, random *rand.Rand) {
 	tb.Helper()
-	n.disk.Heal()
+	if n.disk.Hangs() {
+		n.disk.Heal() // else it could not be ended
+	}
 	n.Kill()
 	loss, err := n.disk.PowerLoss(random)
 	if err != nil {

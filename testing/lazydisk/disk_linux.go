@@ -130,6 +130,18 @@ func (d *Disk) Hang() {
 	})
 }
 
+// Hangs says whether fsyncs hang.
+func (d *Disk) Hangs() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.released:
+		return false
+	default:
+		return true
+	}
+}
+
 // Heal ends whatever is wrong with the disk.
 func (d *Disk) Heal() {
 	d.set(func() {

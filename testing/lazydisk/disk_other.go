@@ -29,6 +29,7 @@ func (*Disk) FailSync(int)                       {}
 func (*Disk) Fill(bool)                          {}
 func (*Disk) IgnoreSync(bool)                    {}
 func (*Disk) Hang()                              {}
+func (*Disk) Hangs() bool                        { return false }
 func (*Disk) Heal()                              {}
 func (*Disk) Settle() error                      { return nil }
 func (*Disk) PowerLoss(*rand.Rand) (Loss, error) { return Loss{}, errNoFUSE }
