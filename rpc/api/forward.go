@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -22,8 +23,26 @@ const (
 	forwardIdleConns   = 64
 )
 
-// target is the leader's address, in the context of a call on its way through the proxy.
-type target struct{}
+// forwardLook is how often a call that waits for the leader's answer looks whether that one still leads. A leader whose
+// process is stuck, such as on a disk that does not return, keeps its connections and never answers.
+const forwardLook = 250 * time.Millisecond
+
+// errDeposed ends a call to a leader that another has followed.
+var errDeposed = errors.New("another coordinator leads now")
+
+// passage is a call on its way through the proxy, in its context.
+type passage struct {
+	addr     string // the leader's
+	answered atomic.Bool
+}
+
+// passageKey finds the passage in a context.
+type passageKey struct{}
+
+func passageOf(ctx context.Context) *passage {
+	p, _ := ctx.Value(passageKey{}).(*passage)
+	return p
+}
 
 func (s *Server) newProxy() (*httputil.ReverseProxy, *http.Client) {
 	transport := &http.Transport{
@@ -36,11 +55,12 @@ func (s *Server) newProxy() (*httputil.ReverseProxy, *http.Client) {
 		Transport:     transport,
 		FlushInterval: -1, // streams are not held back
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(&url.URL{Scheme: "http", Host: p.In.Context().Value(target{}).(string)})
+			p.SetURL(&url.URL{Scheme: "http", Host: passageOf(p.In.Context()).addr})
 			p.SetXForwarded()
 			p.Out.Header.Set(headerForwarded, s.self().ID)
 		},
 		ModifyResponse: func(r *http.Response) error {
+			passageOf(r.Request.Context()).answered.Store(true)
 			// This node has set its own.
 			r.Header.Del("X-Content-Type-Options")
 			r.Header.Del("Cache-Control")
@@ -59,8 +79,34 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	unhurried(w)
-	s.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), target{}, peer.HTTP)))
+	p := &passage{addr: peer.HTTP}
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), passageKey{}, p))
+	defer cancel(nil)
+	defer s.whileLeads(p, peer, cancel)()
+	s.proxy.ServeHTTP(w, r.WithContext(ctx))
 	return nil
+}
+
+// whileLeads ends a call that has no answer once another than peer is known to lead. It looks until stop.
+func (s *Server) whileLeads(p *passage, peer cluster.Peer, cancel context.CancelCauseFunc) (stop func()) {
+	ctx, end := context.WithCancel(context.Background())
+	var look *time.Timer
+	armed := make(chan struct{})
+	look = time.AfterFunc(forwardLook, func() {
+		<-armed
+		switch now, known := s.tasker.Leader(); {
+		case ctx.Err() != nil || p.answered.Load():
+		case known && now.ID != peer.ID:
+			cancel(errDeposed)
+		default:
+			look.Reset(forwardLook)
+		}
+	})
+	close(armed)
+	return func() {
+		end()
+		look.Stop()
+	}
 }
 
 func (s *Server) forwardTo(r *http.Request) (cluster.Peer, error) {
@@ -77,8 +123,14 @@ func (s *Server) forwardTo(r *http.Request) (cluster.Peer, error) {
 }
 
 func (s *Server) forwardFailed(w http.ResponseWriter, r *http.Request, err error) {
-	addr, _ := r.Context().Value(target{}).(string)
-	if r.Context().Err() != nil {
+	addr := passageOf(r.Context()).addr
+	switch deposed := errors.Is(context.Cause(r.Context()), errDeposed); {
+	case deposed && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		s.fail(w, r, s.noLeader("the leader at %s does not answer, and another has been elected", addr))
+		return
+	case deposed:
+		err = errDeposed
+	case r.Context().Err() != nil:
 		return // whoever asked has gone
 	}
 	var op *net.OpError
@@ -87,7 +139,7 @@ func (s *Server) forwardFailed(w http.ResponseWriter, r *http.Request, err error
 		return
 	}
 	s.fail(w, r, s.later(problem(rest.CodeUnknownOutcome,
-		"the connection to the leader at %s broke (%v), so this may or may not take effect: look, or repeat it if it is idempotent", addr, err)))
+		"the leader at %s did not answer (%v), so this may or may not take effect: look, or repeat it if it is idempotent", addr, err)))
 }
 
 // leader is the leader as answers name it, or nil.

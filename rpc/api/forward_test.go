@@ -110,6 +110,37 @@ func TestLeaderThatDoesNotAnswer(t *testing.T) {
 	r.fails(503, rest.CodeUnknownOutcome, "POST", "/v1/requests", chain)
 }
 
+// TestLeaderThatIsStuck: the leader's process keeps its connections and answers nothing. Who is forwarded to it hears of that
+// when another leads, and not only when his own patience ends.
+func TestLeaderThatIsStuck(t *testing.T) {
+	r := newRig(t)
+	stuck := listener(t)
+	defer stuck.Close()
+	asked := make(chan net.Conn, 2)
+	go func() {
+		for {
+			c, err := stuck.Accept()
+			if err != nil {
+				return
+			}
+			asked <- c
+		}
+	}()
+	for method, code := range map[string]string{"POST": rest.CodeUnknownOutcome, "GET": rest.CodeNoLeader} {
+		r.follow("n2", "n1", stuck.Addr().String())
+		go func() {
+			defer (<-asked).Close()
+			r.follow("n2", "n3", stuck.Addr().String())
+			<-t.Context().Done()
+		}()
+		body := ""
+		if method == "POST" {
+			body = chain
+		}
+		r.fails(503, code, method, "/v1/requests", body)
+	}
+}
+
 func TestLogs(t *testing.T) {
 	r := newRig(t)
 	worker := r.join(1)
