@@ -30,10 +30,17 @@ func pair(t *testing.T, name string) string {
 }
 
 // TestSlowDisks: each fsync of one coordinator, and then of two, takes 5, 50 and 500 ms longer. Requests go on, but for
-// 500 ms on two: a vote takes six fsyncs, which is longer than an election, and no leader holds until the disks are better.
+// 500 ms on two with the profile for a LAN: a vote takes six fsyncs, which is longer than an election, and no leader holds
+// until the disks are better.
 func TestSlowDisks(t *testing.T) {
+	for _, profile := range []string{"lan", "wan"} {
+		t.Run(profile, func(t *testing.T) { slowDisks(t, profile) })
+	}
+}
+
+func slowDisks(t *testing.T, profile string) {
 	const each = 4 * time.Second
-	c := disked(t, harness.Options{Slots: 8})
+	c := disked(t, harness.Options{Slots: 8, Coordinator: []string{"--raft-profile", profile}})
 	l := begin(t, c, 4, pair(t, "load"))
 	l.await(t, 20)
 	for _, delay := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond} {
@@ -44,7 +51,7 @@ func TestSlowDisks(t *testing.T) {
 				f.Disk().SlowSync(delay)
 			}
 			last(t, each)
-			if n == 1 || delay <= 50*time.Millisecond {
+			if n == 1 || delay <= 50*time.Millisecond || profile == "wan" {
 				l.await(t, 3)
 			}
 			t.Logf("%v on %d: %d requests, the term went from %d to %d", delay, n, l.count()-count, before, term(t, c))
