@@ -20,7 +20,8 @@ const (
 	readTimeout = 10 * time.Second
 	// proposeTimeout is how long a change may wait for a majority; after it its outcome is unknown.
 	proposeTimeout = 30 * time.Second
-	// submitsBytesFactor × MaxBody is how much of submitted bodies is held at one time.
+	// submitsBytesFactor × MaxBody is how much of submitted bodies is held at one time; beyond it they are refused as
+	// overloaded.
 	submitsBytesFactor = 2
 	maxBodyDefault     = 256 << 20
 )

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"unicode/utf8"
 
+	"golang.org/x/sync/semaphore"
+
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/rpc/rest"
 )
 
@@ -18,6 +21,8 @@ const (
 	jsonDepthMax = 128
 	// documentBytesMax is the size of a body that is not a spec: a result with its envelope is the largest.
 	documentBytesMax = 1 << 20
+	// announcedBytesMax is how much room is made for a body before it comes.
+	announcedBytesMax = 1 << 20
 )
 
 // mediaTypes that a body may be declared as. The form type is what curl and Python's urllib say unless told otherwise;
@@ -52,16 +57,41 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, &http.MaxBytesError{Limit: limit}
 	}
 	var b bytes.Buffer
-	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
+	if r.ContentLength > 0 { // memory grows with what has arrived, not with what was announced
+		b.Grow(int(min(r.ContentLength, announcedBytesMax)) + bytes.MinRead)
 	}
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
-	if err != nil && !errors.As(err, &tooLarge) {
+	if err != nil && !errors.As(err, &tooLarge) && !errors.Is(err, errBodiesFull) {
 		err = invalid("body ended early: %v", err)
 	}
 	return b.Bytes(), err
 }
+
+// meteredBody takes from a budget what has arrived of a body, until release. What was only announced takes nothing: whoever
+// sends slowly does not hold up the others.
+type meteredBody struct {
+	io.ReadCloser
+	budget     *semaphore.Weighted
+	read, held int64
+}
+
+// bodyStep is how much is taken from the budget at a time.
+const bodyStep = 64 << 10
+
+var errBodiesFull = fmt.Errorf("%w: too many large requests are being handed in", cluster.ErrOverloaded)
+
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	for b.read += int64(n); b.read > b.held; b.held += bodyStep {
+		if !b.budget.TryAcquire(bodyStep) {
+			return n, errBodiesFull
+		}
+	}
+	return n, err
+}
+
+func (b *meteredBody) release() { b.budget.Release(b.held) }
 
 // decode reads a JSON document strictly: no unknown fields, nothing after it, UTF-8, not nested too deep. An empty body
 // leaves out as it is.

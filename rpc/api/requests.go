@@ -53,14 +53,9 @@ func (s *Server) readSpec(w http.ResponseWriter, r *http.Request) (*fsm.SubmitRe
 	if err := checkMediaType(r, true); err != nil {
 		return nil, err
 	}
-	weight := s.maxBody
-	if r.ContentLength >= 0 {
-		weight = min(weight, r.ContentLength)
-	}
-	if err := s.submits.Acquire(r.Context(), weight); err != nil {
-		return nil, err
-	}
-	defer s.submits.Release(weight)
+	held := &meteredBody{ReadCloser: r.Body, budget: s.submits}
+	defer held.release()
+	r.Body = held
 	body, err := readBody(w, r, s.maxBody)
 	if err != nil {
 		return nil, err

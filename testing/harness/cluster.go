@@ -19,6 +19,7 @@ type Options struct {
 	Coordinator  []string // further flags of every coordinator
 	Worker       []string // further flags of every worker
 	Env          []string // further environment of every process
+	Binary       string   // runs that instead of Binary's
 	Network      bool     // each node in a network namespace of its own, see Cluster.Network; ask NetworkAllowed first
 	Disks        bool     // each coordinator's data directory on a disk to be broken, see Node.Disk; ask lazydisk.Allowed first
 }
@@ -65,7 +66,10 @@ func Prepare(tb TB, opt Options) *Cluster {
 	opt.Coordinators = cmp.Or(opt.Coordinators, 3)
 	opt.Workers = max(0, cmp.Or(opt.Workers, 2))
 	opt.Slots = cmp.Or(opt.Slots, 4)
-	binary := Binary(tb)
+	binary := opt.Binary
+	if binary == "" {
+		binary = Binary(tb)
+	}
 	dir := tb.TempDir()
 	core := &core{opt: opt, binary: binary, logs: logDir(tb, dir), data: dir}
 	if err := core.connect(); err != nil {
