@@ -43,7 +43,7 @@ type queueLimits struct {
 
 type proposal struct {
 	command []byte
-	ctx     context.Context // of who waits for the answer
+	ctx     context.Context // of who waits for the answer; nil: nobody does, and it is wanted all the same
 	work    bool            // new work: refused first
 	since   time.Time
 	answer  chan outcome // capacity 1: the committer never waits for a proposer
@@ -127,7 +127,7 @@ func (c *committer) hopeless(p proposal, at time.Time) bool {
 // endOrder ends a worker's standing order. Nobody waits for the answer: when it is refused, the lease will do.
 func (c *committer) endOrder(id fsm.WorkerID, incarnation uint32) {
 	_ = c.enqueue(proposal{command: fsm.Encode(fsm.PickJobs{Worker: id, Incarnation: incarnation}),
-		ctx: context.Background(), since: time.Now(), answer: make(chan outcome, 1)})
+		since: time.Now(), answer: make(chan outcome, 1)})
 }
 
 // run proposes entries until ctx ends; then it refuses what waits with refusal, and waits for what is in flight.
@@ -175,7 +175,7 @@ func (c *committer) take() (batch []proposal, bytes int) {
 		p := c.queue[n]
 		size := len(p.command)
 		switch {
-		case p.ctx.Err() != nil:
+		case p.ctx != nil && p.ctx.Err() != nil:
 		case p.work && (now.Sub(p.since) > c.limits.wait || c.hopeless(p, now)):
 			p.answer <- outcome{err: errQueueFull}
 		case bytes > 0 && bytes+size > c.entryBytes:
