@@ -174,7 +174,12 @@ func startWorker(t testing.TB, cfg config.Worker, leader *fakeLeader, handlers m
 	select {
 	case <-leader.running:
 	case err := <-ended:
-		t.Fatal(err)
+		select {
+		case <-leader.running: // it was linked, and has ended since: stop tells
+			ended <- err
+		default:
+			t.Fatal(err)
+		}
 	}
 	return w, func() error {
 		cancel()

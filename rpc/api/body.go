@@ -22,7 +22,7 @@ const (
 	// documentBytesMax is the size of a body that is not a spec: a result with its envelope is the largest.
 	documentBytesMax = 1 << 20
 	// announcedBytesMax is how much room is made for a body before it comes.
-	announcedBytesMax = 1 << 20
+	announcedBytesMax = bodyStep
 )
 
 // mediaTypes that a body may be declared as. The form type is what curl and Python's urllib say unless told otherwise;
