@@ -17,7 +17,7 @@ const (
 	// handWork is the longest that a job in a hand takes.
 	handWork = 600 * time.Millisecond
 	// handSilence is the odds, at each pick, that a hand is not heard for longer than its lease. Its jobs go on.
-	handSilence = 0.005
+	handSilence = 0.01
 	// handDeaf is the odds that an attempt goes on when it is told to stop.
 	handDeaf = 0.3
 )

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -23,12 +24,13 @@ const (
 
 // Options say how long and how hard.
 type Options struct {
-	Seed    uint64        // decides the schedule and the work
-	Faults  int           // stop after so many; 0: no such limit
-	For     time.Duration // stop after that long; 0: no such limit; one of the two must be set
-	Loaders int           // requests under way at once; 0: loadersDefault
-	Cluster harness.Options
-	Only    *regexp.Regexp // the kinds of faults that come; nil: all that the machine allows
+	Seed     uint64        // decides the schedule and the work
+	Faults   int           // stop after so many; 0: no such limit
+	For      time.Duration // stop after that long; 0: no such limit; one of the two must be set
+	Loaders  int           // requests under way at once; 0: loadersDefault
+	Patience time.Duration // how long the work may take to end once all is healed; 0: endBound
+	Cluster  harness.Options
+	Only     *regexp.Regexp // the kinds of faults that come; nil: all that the machine allows
 }
 
 // Report is what a soak has done.
@@ -85,12 +87,12 @@ func Soak(ctx context.Context, tb harness.TB, o Options) Report {
 	faults := breakThings(ctx, tb, c, o)
 	stage{tb, c}.heal()
 	tb.Logf("everything is healed after %v; waiting for the work to end", time.Since(begun).Round(time.Second))
-	accepted, err := load.end()
+	accepted, err := load.end(cmp.Or(o.Patience, endBound))
 	if err != nil {
 		tb.Errorf("load: %v", err)
 	}
 	r := Report{Seed: o.Seed, Faults: faults, Requests: len(accepted)}
-	witness.end()
+	witness.end(cmp.Or(o.Patience, endBound))
 	r.Jobs, r.Runs = check(tb, c, accepted, ran)
 	r.History = witness.judge(tb, o.Seed)
 	r.First, r.Last = first, checkLeaks(tb, c, first, r.Jobs+r.History.Jobs)
@@ -231,10 +233,10 @@ func (l *load) soFar() []accepted {
 	return l.accepted // only appended to
 }
 
-// end lets what is under way end, within endBound, and returns all that was acknowledged.
-func (l *load) end() ([]accepted, error) {
+// end lets what is under way end, within patience, and returns all that was acknowledged.
+func (l *load) end(patience time.Duration) ([]accepted, error) {
 	l.stop()
-	late := time.AfterFunc(endBound, l.quit)
+	late := time.AfterFunc(patience, l.quit)
 	l.wait.Wait()
 	late.Stop()
 	l.cut()

@@ -75,10 +75,10 @@ func (w *witness) cut() {
 	w.working.Wait()
 }
 
-// end lets the requests under way end, within endBound, and notes how everything stands then.
-func (w *witness) end() {
+// end lets the requests under way end, within patience, and notes how everything stands then.
+func (w *witness) end(patience time.Duration) {
 	w.stop()
-	late := time.AfterFunc(endBound, w.quit)
+	late := time.AfterFunc(patience, w.quit)
 	w.petitioning.Wait()
 	for key, id := range w.acknowledged() {
 		w.last(key, id)

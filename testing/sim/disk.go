@@ -259,7 +259,7 @@ func (s *sink) Close() error {
 	s.meta.Size = int64(s.Len())
 	snap := snapshot{s.meta, slices.Clone(s.Bytes())}
 	return s.d.write(snapshotFile, func(i *image) {
-		list := append(slices.Clone(i.snapshots), snap)
+		list := append([]snapshot{snap}, i.snapshots...) // of two of one index the newer is first, as Raft's own store has it
 		slices.SortStableFunc(list, func(a, b snapshot) int {
 			if a.meta.Term != b.meta.Term {
 				return int(b.meta.Term) - int(a.meta.Term)

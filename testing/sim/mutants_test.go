@@ -1,22 +1,20 @@
 package sim
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/musterhq/muster/testing/mutant"
 )
 
-// mutant is a bug planted on purpose: a run must find it, or the checks are worth nothing.
-type mutant struct {
-	name     string
-	module   string // whose file it is; empty: ours
-	file     string // in the module
-	old, new string
-	args     []string
-	finds    string // a part of what the failure says
+// planted is a bug planted on purpose: a run must find it, or the checks are worth nothing.
+type planted struct {
+	mutant.Mutant
+	args  []string
+	finds string // a part of what the failure says
 }
 
 // alone makes only the search for an order count, so that it is seen to find the bug by itself.
@@ -25,36 +23,40 @@ var alone = []string{"-only=" + disorder}
 // disorder is what a history says that has no order.
 const disorder = "is not linearizable"
 
-var mutants = []mutant{
-	{name: "no attempt check", file: "fsm/apply_job.go",
-		old: "if j.attempt != p.Attempt || j.worker != w {", new: "if false {", finds: "attempt"},
-	{name: "lost dedupe table", file: "fsm/apply_request.go",
-		old: "m.db.keys.Get(c.Key); ok {", new: "m.db.keys.Get(c.Key); ok && m.index%2 == 0 {", finds: "key"},
-	{name: "clock read in apply", file: "fsm/machine.go",
-		old: "m.now = max(m.now, now)", new: "m.now = max(m.now, now, time.Now().UnixNano())", finds: "saw"},
-	{name: "release before the need is done", file: "fsm/apply_job.go",
-		old: "\tj.started = m.stamp()\n", new: "\tj.started = m.stamp()\n\tfor _, dep := range m.dispatcher.done(&m.db, r, i) {\n\t\tm.release(r, dep)\n\t}\n"},
-	{name: "read without asking a majority", file: "cluster/leader.go",
-		old: "return c.node.raft.VerifyLeader().Error()", new: "return nil", finds: "had ended"},
-	{name: "a leader begins with its own clock", file: "cluster/coordinator.go",
-		old: "if len(walls) <= voters/2 {", new: "if false {", finds: "ahead of the true time"},
-	{name: "pipelines that do not end", file: "cluster/raftnode.go",
-		old: "sureTransport{t})", new: "t)"},
-	{name: "no fsync", args: []string{"-lag=500ms"}},
-	{name: "no attempt check, found by linearizability", file: "fsm/apply_job.go",
-		old: "if j.attempt != p.Attempt || j.worker != w {", new: "if false {", args: alone, finds: disorder},
-	{name: "read without asking a majority, found by linearizability", file: "cluster/leader.go",
-		old: "return c.node.raft.VerifyLeader().Error()", new: "return nil", args: alone, finds: disorder},
-	{name: "lost dedupe table, found by linearizability", file: "fsm/apply_request.go",
-		old: "m.db.keys.Get(c.Key); ok {", new: "m.db.keys.Get(c.Key); ok && m.index%2 == 0 {", args: alone, finds: disorder},
-	{name: "release and acknowledge before a majority has it, found by linearizability", module: "github.com/hashicorp/raft", file: "commitment.go",
-		old: "matched[(len(matched)-1)/2]", new: "matched[len(matched)-1]", args: alone, finds: disorder},
-	{name: "acknowledge a report before it is committed, found by linearizability", file: "cluster/tasker.go",
-		old: "\tanswer, err := l.committer.propose(", new: `	if j, ok := cmd.(fsm.JobStates); ok {
-		err := l.committer.enqueue(proposal{command: fsm.Encode(cmd), answer: make(chan outcome, 1)})
-		return make([]fsm.Code, len(j.Reports)), err
+var mutants = []planted{
+	{Mutant: mutant.Mutant{Name: "no attempt check", File: "fsm/apply_job.go",
+		Old: "if j.attempt != p.Attempt || j.worker != w {", New: "if false {"}, finds: "attempt"},
+	{Mutant: mutant.Mutant{Name: "lost dedupe table", File: "fsm/apply_request.go",
+		Old: "m.db.keys.Get(c.Key); ok {", New: "m.db.keys.Get(c.Key); ok && m.index%2 == 0 {"}, finds: "key"},
+	{Mutant: mutant.Mutant{Name: "clock read in apply", File: "fsm/machine.go",
+		Old: "m.now = max(m.now, now)", New: "m.now = max(m.now, now, time.Now().UnixNano())"}, finds: "saw"},
+	{Mutant: mutant.Mutant{Name: "release before the need is done", File: "fsm/apply_job.go",
+		Old: "\tj.started = m.stamp()\n", New: "\tj.started = m.stamp()\n\tfor _, dep := range m.dispatcher.done(&m.db, r, i) {\n\t\tm.release(r, dep)\n\t}\n"}},
+	{Mutant: mutant.Mutant{Name: "read without asking a majority", File: "cluster/leader.go",
+		Old: "return c.node.raft.VerifyLeader().Error()", New: "return nil"}, finds: "had ended"},
+	{Mutant: mutant.Mutant{Name: "a leader begins with its own clock", File: "cluster/coordinator.go",
+		Old: "if len(walls) <= voters/2 {", New: "if false {"}, finds: "ahead of the true time"},
+	{Mutant: mutant.Mutant{Name: "pipelines that do not end", File: "cluster/raftnode.go",
+		Old: "sureTransport{t})", New: "t)"}},
+	{Mutant: mutant.Mutant{Name: "no fsync"}, args: []string{"-lag=500ms"}},
+	{Mutant: mutant.Mutant{Name: "no attempt check, found by linearizability", File: "fsm/apply_job.go",
+		Old: "if j.attempt != p.Attempt || j.worker != w {", New: "if false {"}, args: alone, finds: disorder},
+	{Mutant: mutant.Mutant{Name: "read without asking a majority, found by linearizability", File: "cluster/leader.go",
+		Old: "return c.node.raft.VerifyLeader().Error()", New: "return nil"}, args: alone, finds: disorder},
+	{Mutant: mutant.Mutant{Name: "lost dedupe table, found by linearizability", File: "fsm/apply_request.go",
+		Old: "m.db.keys.Get(c.Key); ok {", New: "m.db.keys.Get(c.Key); ok && m.index%2 == 0 {"}, args: alone, finds: disorder},
+	{Mutant: mutant.Mutant{Name: "release and acknowledge before a majority has it, found by linearizability", Module: "github.com/hashicorp/raft", File: "commitment.go",
+		Old: "matched[(len(matched)-1)/2]", New: "matched[len(matched)-1]"}, args: alone, finds: disorder},
+	{Mutant: mutant.Mutant{Name: "acknowledge a report before it is committed, found by linearizability", File: "cluster/tasker.go",
+		Old: "func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {", New: `func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
+	if j, ok := cmd.(fsm.JobStates); ok && t.IsLeader() {
+		go t.propose(context.WithoutCancel(ctx), cmd)
+		return make([]fsm.Code, len(j.Reports)), nil
 	}
-	answer, err := l.committer.propose(`, args: alone, finds: disorder},
+	return t.propose(ctx, cmd)
+}
+
+func (t *Tasker) propose(ctx context.Context, cmd fsm.Command) (any, error) {`}, args: alone, finds: disorder},
 }
 
 // mutantSeeds are enough for each of them.
@@ -69,13 +71,14 @@ func TestMutantsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range mutants {
-		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(m.Name, " ", "_"), func(t *testing.T) {
 			args := []string{"test", "-count=1", "-run=TestSeeds"}
-			switch {
-			case m.module != "":
-				args = append(args, "-modfile="+m.modfile(t, root))
-			case m.file != "":
-				args = append(args, "-overlay="+m.overlay(t, root))
+			if m.File != "" {
+				flag, err := m.Flag(root, t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				args = append(args, flag)
 			}
 			args = append(args, ".", "-seeds="+mutantSeeds, "-first")
 			out, err := exec.Command("go", append(args, m.args...)...).CombinedOutput()
@@ -93,72 +96,4 @@ func TestMutantsAreFound(t *testing.T) {
 			}
 		})
 	}
-}
-
-// overlay writes the mutant of the file and what go build needs to take it instead.
-func (m mutant) overlay(t *testing.T, root string) string {
-	t.Helper()
-	path := filepath.Join(root, filepath.FromSlash(m.file))
-	dir := t.TempDir()
-	mutated := filepath.Join(dir, "mutant.go")
-	m.mutate(t, path, mutated)
-	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(file, list, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// mutate writes the file at to, with the bug in it.
-func (m mutant) mutate(t *testing.T, path, to string) {
-	t.Helper()
-	code, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(string(code), m.old) == 0 {
-		t.Fatalf("%s has no %q any more", path, m.old)
-	}
-	if err := os.WriteFile(to, []byte(strings.ReplaceAll(string(code), m.old, m.new)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// modfile makes a copy of the module with the bug in it, and a go.mod that takes that one: an overlay may not replace what
-// lies in the module cache.
-func (m mutant) modfile(t *testing.T, root string) string {
-	t.Helper()
-	where, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", m.module).Output()
-	if err != nil {
-		t.Fatalf("find %s: %v", m.module, err)
-	}
-	from := strings.TrimSpace(string(where))
-	dir := t.TempDir()
-	mutated := filepath.Join(dir, "mutant")
-	if err := os.CopyFS(mutated, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(mutated, filepath.FromSlash(m.file))
-	if err := os.Chmod(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m.mutate(t, path, path)
-	file := filepath.Join(dir, "go.mod")
-	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err == nil && name == "go.mod" {
-			text = append(text, "\nreplace "+m.module+" => "+mutated+"\n"...)
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return file
 }
