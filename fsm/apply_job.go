@@ -3,6 +3,7 @@ package fsm
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -130,7 +131,7 @@ func (m *Machine) park(r *request, t ticket) {
 // class, as many as there is room for, are on the board. Those that are not granted after all are parked again.
 func (m *Machine) admitHeld(r *request) {
 	m.weighRoom(r)
-	if r.room() == 0 {
+	if r.room() == 0 || r.halted() {
 		return
 	}
 	m.best = m.board.FirstHeld(m.best[:0], r.id, m.heldBack)
@@ -206,6 +207,11 @@ func (m *Machine) report(w WorkerID, p *JobReport) Code {
 	if j.attempt != p.Attempt || j.worker != w {
 		return CodeStale
 	}
+	if j.state.Assigned() && r.halted() {
+		r = m.db.own(r)
+		m.cancelHalted(r, i)
+		j = r.job(i)
+	}
 	if !j.state.Assigned() {
 		return repeatedReport(j, p.Kind)
 	}
@@ -267,11 +273,20 @@ func (m *Machine) jobDone(r *request, i uint32, p *JobReport) {
 		j.setMore(more)
 	}
 	m.emitJob(r, i, j)
+	m.needMet(r, i)
+	m.admitHeld(r)
+	m.endIfOver(r)
+}
+
+// needMet tells the dependents of a job that it is done.
+func (m *Machine) needMet(r *request, i uint32) {
+	if n := len(r.dag.dependents(i)); !m.afford(n, n) {
+		m.begin(r, task{kind: taskMet, job: i})
+		return
+	}
 	for _, dep := range m.dispatcher.done(&m.db, r, i) {
 		m.release(r, dep)
 	}
-	m.admitHeld(r)
-	m.endIfOver(r)
 }
 
 // budgetMax is the most retries and the most lost workers that a job survives, whatever its spec allows: what a job
@@ -331,12 +346,27 @@ func (m *Machine) fail(r *request, i uint32, j *job) {
 	if r.onFailure == StopRequest {
 		m.cancelAll(r, ReasonStop, i+1)
 	} else {
-		m.dispatcher.cancelDependents(&m.db, r, i, func(dep, cause uint32) {
-			m.cancelJob(r, dep, ReasonNeeds, cause+1)
-		})
+		m.doom(r, i)
 	}
 	m.admitHeld(r)
 	m.endIfOver(r)
+}
+
+// doom is cancelJobsDepOn: none of the jobs that wait on job i, directly or through others, can run any more. What is too
+// much for this entry is left to those that follow.
+func (m *Machine) doom(r *request, i uint32) {
+	if len(r.dag.dependents(i)) == 0 {
+		return
+	}
+	const small = smallChanges * costChange
+	purse := max(m.purse, small)
+	t := task{kind: taskDoom, doomed: append(m.doomed[:0], i)}
+	m.doomed = t.doomed[:0]
+	m.purse = min(m.purse, m.doomThem(r, &t, purse))
+	if len(t.doomed) > 0 {
+		t.doomed = slices.Clone(t.doomed)
+		m.begin(r, t)
+	}
 }
 
 func never(retry *Retry, e ending) bool {
@@ -426,7 +456,7 @@ func (m *Machine) progress(c *Progress) {
 		if r == nil || p.Job.Index >= r.len() {
 			continue
 		}
-		if j := r.job(p.Job.Index); j.attempt != p.Attempt || !j.state.Assigned() {
+		if j := r.job(p.Job.Index); j.attempt != p.Attempt || !j.state.Assigned() || r.halted() {
 			continue
 		}
 		r = m.db.own(r)

@@ -13,14 +13,12 @@ func (m *Machine) submitRequest(c *SubmitRequest) (any, *Refusal) {
 			return m.repeated(k, c.Body)
 		}
 	}
-	sessionID, known := m.db.names.Get(c.Session)
-	if known && m.db.session(sessionID).closed {
-		return nil, refuse(CodeConflict, "session %q is closed", c.Session)
+	head := BeginSubmit{
+		Session: c.Session, Name: c.Name, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning, OnFailure: c.OnFailure, Jobs: uint32(len(c.Jobs)),
 	}
-	if !known {
-		if refusal := m.mayOpen(c.Session); refusal != nil {
-			return nil, refusal
-		}
+	session, refusal := m.checkHead(&head)
+	if refusal != nil {
+		return nil, refusal
 	}
 	if refusal := m.checkRequest(c); refusal != nil {
 		return nil, refusal
@@ -30,23 +28,31 @@ func (m *Machine) submitRequest(c *SubmitRequest) (any, *Refusal) {
 		return nil, refuse(CodeInvalid, "the needs of job %q lead back to it: a cycle", d.name(culprit))
 	}
 
-	if !known {
-		sessionID = m.addSession(c.Session)
+	if session == 0 {
+		session = m.addSession(c.Session)
 	}
-	r := &request{
-		id: m.nextRequest, session: sessionID, name: c.Name, key: c.Key, body: c.Body, state: Running,
-		maxRunning: c.MaxRunning, onFailure: c.OnFailure, index: m.index, created: m.now, dag: d,
-	}
+	r := m.newRequest(m.nextRequest, session, &head)
+	r.dag = d
 	m.nextRequest++
 	m.db.addRequest(r)
-	if c.Key != "" {
-		m.db.setKey(&keyed{key: c.Key, request: r.id, session: sessionID, jobs: r.len(), body: c.Body, created: m.now})
-	}
+	m.keepKey(r)
 	m.emitRequest(r)
-	for _, i := range m.dispatcher.submit(r) {
-		m.release(r, i)
+	m.releaseFree(r)
+	return RequestSubmitted{ID: r.id, Session: session, Jobs: r.len(), State: r.state}, nil
+}
+
+func (m *Machine) newRequest(id RequestID, session SessionID, h *BeginSubmit) *request {
+	return &request{
+		id: id, session: session, name: h.Name, key: h.Key, body: h.Body, state: Running,
+		maxRunning: h.MaxRunning, onFailure: h.OnFailure, index: m.index, created: m.now,
 	}
-	return RequestSubmitted{ID: r.id, Session: sessionID, Jobs: r.len(), State: r.state}, nil
+}
+
+// keepKey remembers a request under its idempotency key, if it has one.
+func (m *Machine) keepKey(r *request) {
+	if r.key != "" {
+		m.db.setKey(&keyed{key: r.key, request: r.id, session: r.session, jobs: r.len(), body: r.body, created: m.now})
+	}
 }
 
 // repeated answers a submit whose key is known.
@@ -61,76 +67,102 @@ func (m *Machine) repeated(k *keyed, body uint64) (any, *Refusal) {
 	return RequestSubmitted{ID: k.request, Session: k.session, Jobs: k.jobs, State: state, Repeat: true}, nil
 }
 
-// checkRequest refuses what would break a limit or an invariant. The Tasker has checked the same with better places
-// in its words; this is what Apply relies on.
+// checkHead refuses what would break a limit or an invariant, but for jobs and specs, and finds the session: 0 when it is
+// still to be opened.
+func (m *Machine) checkHead(c *BeginSubmit) (SessionID, *Refusal) {
+	session, known := m.db.names.Get(c.Session)
+	if known && m.db.session(session).closed {
+		return 0, refuse(CodeConflict, "session %q is closed", c.Session)
+	}
+	if !known {
+		if refusal := m.mayOpen(c.Session); refusal != nil {
+			return 0, refusal
+		}
+	}
+	l := &m.limits
+	switch n := c.Jobs; {
+	case n == 0:
+		return 0, refuse(CodeInvalid, "a request has at least one job")
+	case n > l.Jobs:
+		return 0, refuse(CodeLimit, "%d jobs: a request has at most %d", n, l.Jobs)
+	case m.kept()+uint64(n) > l.LiveJobs:
+		return 0, refuse(CodeLimit, "%d jobs are kept and %d would be too many: at most %d", m.kept(), n, l.LiveJobs)
+	case len(c.Key) > nameBytesMax:
+		return 0, refuse(CodeLimit, "an idempotency key has at most %d bytes", nameBytesMax)
+	case c.Key != "" && m.db.keys.Len() >= int(l.Keys):
+		return 0, refuse(CodeLimit, "%d idempotency keys are kept, as many as the limit allows: submit without one, or when older ones have expired", m.db.keys.Len())
+	case c.OnFailure > StopRequest:
+		return 0, refuse(CodeInvalid, "unknown on_failure %d", c.OnFailure)
+	}
+	return session, checkText("a request's name", c.Name)
+}
+
+// checkRequest is checkHead for specs and jobs. The Tasker has checked the same with better places in its words; this is
+// what Apply relies on.
 func (m *Machine) checkRequest(c *SubmitRequest) *Refusal {
 	l := &m.limits
-	switch n := len(c.Jobs); {
-	case n == 0:
-		return refuse(CodeInvalid, "a request has at least one job")
-	case n > int(l.Jobs):
-		return refuse(CodeLimit, "%d jobs: a request has at most %d", n, l.Jobs)
-	case len(c.Specs) > int(l.Jobs):
+	if len(c.Specs) > int(l.Jobs) {
 		return refuse(CodeLimit, "%d specs: a request has at most %d, like jobs", len(c.Specs), l.Jobs)
-	case m.kept()+uint64(n) > l.LiveJobs:
-		return refuse(CodeLimit, "%d jobs are kept and %d would be too many: at most %d", m.kept(), n, l.LiveJobs)
-	case len(c.Key) > nameBytesMax:
-		return refuse(CodeLimit, "an idempotency key has at most %d bytes", nameBytesMax)
-	case c.Key != "" && m.db.keys.Len() >= int(l.Keys):
-		return refuse(CodeLimit, "%d idempotency keys are kept, as many as the limit allows: submit without one, or when older ones have expired", m.db.keys.Len())
-	case c.OnFailure > StopRequest:
-		return refuse(CodeInvalid, "unknown on_failure %d", c.OnFailure)
-	}
-	if refusal := checkText("a request's name", c.Name); refusal != nil {
-		return refusal
 	}
 	for i := range c.Specs {
 		if refusal := checkSpec(&c.Specs[i], int(l.SpecBytes)); refusal != nil {
 			return refusal
 		}
 	}
-	return m.checkJobs(c)
-}
-
-func (m *Machine) checkJobs(c *SubmitRequest) *Refusal {
-	l := &m.limits
-	names := make(map[string]struct{}, len(c.Jobs)) // looked up, never ranged over
-	edges := 0
-	var needs []uint32
+	check := jobCheck{limits: l, specs: len(c.Specs), jobs: len(c.Jobs), names: make(map[string]struct{}, len(c.Jobs))}
 	for i := range c.Jobs {
-		j := &c.Jobs[i]
-		if refusal := checkName("a job's name", j.Name); refusal != nil {
-			refusal.Detail = fmt.Sprintf("job %d: %s", i, refusal.Detail)
+		if refusal := check.job(i, &c.Jobs[i]); refusal != nil {
 			return refusal
 		}
-		if _, twice := names[j.Name]; twice {
-			return refuse(CodeInvalid, "two jobs are called %q", j.Name)
+	}
+	return nil
+}
+
+// jobCheck checks the jobs of a request one by one.
+type jobCheck struct {
+	limits *Limits
+	specs  int                 // that there are
+	jobs   int                 // likewise
+	edges  int                 // so far
+	names  map[string]struct{} // so far; looked up, never ranged over
+	named  int                 // jobs whose name is among names
+	needs  []uint32
+}
+
+func (c *jobCheck) job(i int, j *JobEntry) *Refusal {
+	l := c.limits
+	if refusal := checkName("a job's name", j.Name); refusal != nil {
+		refusal.Detail = fmt.Sprintf("job %d: %s", i, refusal.Detail)
+		return refusal
+	}
+	if _, twice := c.names[j.Name]; twice {
+		return refuse(CodeInvalid, "two jobs are called %q", j.Name)
+	}
+	c.names[j.Name] = struct{}{}
+	c.named++
+	if int(j.Spec) >= c.specs {
+		return refuse(CodeInvalid, "job %q: spec %d of %d", j.Name, j.Spec, c.specs)
+	}
+	if len(j.Payload) > int(l.PayloadBytes) {
+		return refuse(CodeLimit, "job %q: a payload of %d bytes: at most %d", j.Name, len(j.Payload), l.PayloadBytes)
+	}
+	c.edges += len(j.Needs)
+	if len(j.Needs) > int(l.Needs) || c.edges > int(l.Edges) {
+		return refuse(CodeLimit, "job %q: a job has at most %d needs and a request %d", j.Name, l.Needs, l.Edges)
+	}
+	c.needs = c.needs[:0]
+	for _, n := range j.Needs {
+		if int(n.Job) >= c.jobs {
+			return refuse(CodeInvalid, "job %q: it needs job %d of %d", j.Name, n.Job, c.jobs)
 		}
-		names[j.Name] = struct{}{}
-		if int(j.Spec) >= len(c.Specs) {
-			return refuse(CodeInvalid, "job %q: spec %d of %d", j.Name, j.Spec, len(c.Specs))
+		if n.When != WhenDone {
+			return refuse(CodeInvalid, "job %q: condition %d of a need is not supported yet", j.Name, n.When)
 		}
-		if len(j.Payload) > int(l.PayloadBytes) {
-			return refuse(CodeLimit, "job %q: a payload of %d bytes: at most %d", j.Name, len(j.Payload), l.PayloadBytes)
-		}
-		edges += len(j.Needs)
-		if len(j.Needs) > int(l.Needs) || edges > int(l.Edges) {
-			return refuse(CodeLimit, "job %q: a job has at most %d needs and a request %d", j.Name, l.Needs, l.Edges)
-		}
-		needs = needs[:0]
-		for _, n := range j.Needs {
-			if int(n.Job) >= len(c.Jobs) {
-				return refuse(CodeInvalid, "job %q: it needs job %d of %d", j.Name, n.Job, len(c.Jobs))
-			}
-			if n.When != WhenDone {
-				return refuse(CodeInvalid, "job %q: condition %d of a need is not supported yet", j.Name, n.When)
-			}
-			needs = append(needs, n.Job)
-		}
-		slices.Sort(needs)
-		if len(slices.Compact(needs)) != len(j.Needs) {
-			return refuse(CodeInvalid, "job %q: it needs the same job twice", j.Name)
-		}
+		c.needs = append(c.needs, n.Job)
+	}
+	slices.Sort(c.needs)
+	if len(slices.Compact(c.needs)) != len(j.Needs) {
+		return refuse(CodeInvalid, "job %q: it needs the same job twice", j.Name)
 	}
 	return nil
 }
@@ -207,6 +239,8 @@ func (m *Machine) cancelRequest(c *CancelRequest) *Refusal {
 		return nil
 	case r.state != Running:
 		return refuse(CodeConflict, "request %s has ended: %s", c.ID, r.state)
+	case r.halted():
+		return refuse(CodeConflict, "request %s is about to end: %s", c.ID, r.endingAs())
 	}
 	r = m.db.editRequest(r)
 	r.cancelled = true
@@ -215,8 +249,24 @@ func (m *Machine) cancelRequest(c *CancelRequest) *Refusal {
 	return nil
 }
 
+// releaseFree releases the jobs of a new request that need nothing.
+func (m *Machine) releaseFree(r *request) {
+	if n := int(r.len()); !m.afford(n, n) {
+		m.begin(r, task{kind: taskRelease})
+		return
+	}
+	for _, i := range m.dispatcher.submit(r) {
+		m.release(r, i)
+	}
+}
+
 // cancelAll cancels what has not ended. cause is one more than a job's index, or 0.
 func (m *Machine) cancelAll(r *request, why Reason, cause uint32) {
+	if !m.afford(int(r.live()), int(r.len())) {
+		m.halt(r, why, cause)
+		return
+	}
+	m.drop(r)
 	for i := range r.len() {
 		if !r.job(i).state.Terminal() {
 			m.cancelJob(r, i, why, cause)
@@ -240,21 +290,28 @@ func (m *Machine) retryRequest(c *RetryRequest) (any, *Refusal) {
 	r.state, r.cancelled, r.ended = Running, false, 0
 	m.db.editSession(r.session, func(s *session) { s.live++ })
 	m.emitRequest(r)
-	free, revived := m.dispatcher.revive(&m.db, r, func(i uint32, j *job) {
-		m.archive(j, j.state)
-		m.db.move(r, j, Waiting)
-		j.reason, j.cause, j.retries, j.lost = NoReason, 0, 0, 0
-		m.emitJob(r, i, j)
-	})
-	for _, i := range free {
+	revived := r.counts[Failed] + r.counts[Cancelled]
+	if !m.afford(int(revived), int(r.len())) {
+		m.begin(r, task{kind: taskRevive})
+		return revived, nil
+	}
+	for _, i := range m.dispatcher.revive(&m.db, r, func(i uint32, j *job) { m.wake(r, i, j) }) {
 		m.release(r, i)
 	}
 	return revived, nil
 }
 
-// endIfOver ends a request of which nothing can run any more.
+// wake lets a job that failed or was cancelled wait again.
+func (m *Machine) wake(r *request, i uint32, j *job) {
+	m.archive(j, j.state)
+	m.db.move(r, j, Waiting)
+	j.reason, j.cause, j.retries, j.lost = NoReason, 0, 0, 0
+	m.emitJob(r, i, j)
+}
+
+// endIfOver ends a request of which nothing can run any more, and with which nothing is to be done any more.
 func (m *Machine) endIfOver(r *request) {
-	if r.state != Running || r.live() > 0 {
+	if r.state != Running || r.live() > 0 || len(r.tasks) > 0 {
 		return
 	}
 	r = m.db.editRequest(r)

@@ -1,46 +1,44 @@
 package fsm
 
-// The most that retention removes with one entry, so that no entry takes long.
-const (
-	reapRequestsMax = 1000
-	reapJobsMax     = 100_000
-)
+// reapRequestsMax is the most requests that retention removes with one entry. How many jobs they have does not matter:
+// their hashes are summed up in their request's.
+const reapRequestsMax = 1000
 
-// tick lets what is due by now happen, at most TickMax of each kind.
+// tick lets what is due by now happen, as much as one entry may do.
 func (m *Machine) tick(c *Tick) (any, *Refusal) {
 	if c.Term != m.term {
 		return nil, refuse(CodeStale, "decided in term %d, applied in term %d", c.Term, m.term)
 	}
-	changes := m.fireJobs()
-	for range TickMax {
+	changes := m.fireJobs() + m.expireUploads()
+	for {
 		e, ok := m.due.ended.Min()
-		if !ok || addTime(e.at, m.limits.KeepFor) > m.now {
+		if !ok || addTime(e.at, m.limits.KeepFor) > m.now || !m.spend(costReap) {
 			break
 		}
 		m.reap(e)
 		changes++
 	}
-	for range TickMax { // after the requests, because the last of them to go makes its session due
+	for { // after the requests, because the last of them to go makes its session due
 		s, ok := m.due.closed.Min()
-		if !ok || addTime(s.at, m.limits.KeepFor) > m.now {
+		if !ok || addTime(s.at, m.limits.KeepFor) > m.now || !m.spend(costReap) {
 			break
 		}
 		m.due.closed.Delete(s)
 		m.db.removeSession(m.db.session(s.id))
 		changes++
 	}
-	for range TickMax {
+	for {
 		k, ok := m.due.orphans.Min()
-		if !ok || addTime(k.created, m.limits.KeepKeys) > m.now {
+		if !ok || addTime(k.created, m.limits.KeepKeys) > m.now || !m.spend(costReap) {
 			break
 		}
 		m.due.orphans.Delete(k)
 		m.db.removeKey(k.key)
 		changes++
 	}
-	for range TickMax {
+	for {
 		g, ok := m.due.gone.Min()
-		if !ok || g.at+int64(goneWorkerKeep) > m.now {
+		if !ok || g.at+int64(goneWorkerKeep) > m.now || !m.spend(costReap) {
 			break
 		}
 		m.due.gone.Delete(g)
@@ -52,14 +50,18 @@ func (m *Machine) tick(c *Tick) (any, *Refusal) {
 
 // fireJobs readies the delayed jobs whose time has come and ends the running ones whose time is up.
 func (m *Machine) fireJobs() (changes uint32) {
-	for range TickMax {
+	for {
 		d, ok := m.due.jobs.Min()
-		if !ok || d.at > m.now {
+		if !ok || d.at > m.now || !m.spend(costChange) {
 			break
 		}
 		changes++
 		r, i := m.db.own(m.db.request(d.job.Request)), d.job.Index
 		j := r.job(i)
+		if r.halted() {
+			m.cancelHalted(r, i)
+			continue
+		}
 		if j.state == Delayed {
 			m.makeReady(r, i, 0)
 			continue
@@ -72,9 +74,9 @@ func (m *Machine) fireJobs() (changes uint32) {
 
 // retain removes the oldest ended requests while more are kept than the limits allow.
 func (m *Machine) retain() {
-	var requests, jobs uint64
+	requests := 0
 	for m.due.ended.Len() > int(m.limits.KeepRequests) || m.due.endedJobs > m.limits.KeepJobs && m.due.ended.Len() > 1 {
-		if requests == reapRequestsMax || jobs >= reapJobsMax {
+		if requests == reapRequestsMax {
 			return
 		}
 		e, ok := m.due.ended.Min()
@@ -82,17 +84,16 @@ func (m *Machine) retain() {
 			return
 		}
 		requests++
-		jobs += m.reap(e)
+		m.reap(e)
 	}
 }
 
 // reap forgets an ended request. Its idempotency key outlives it until KeepKeys have passed.
-func (m *Machine) reap(e endedAt) (jobs uint64) {
+func (m *Machine) reap(e endedAt) {
 	m.db.settle()
 	r := m.db.request(e.id)
-	jobs = uint64(r.len())
 	m.due.ended.Delete(e)
-	m.due.endedJobs -= jobs
+	m.due.endedJobs -= uint64(r.len())
 	if k, ok := m.db.keys.Get(r.key); ok && r.key != "" && k.request == r.id {
 		kept := *k
 		kept.ended = r.state
@@ -101,7 +102,6 @@ func (m *Machine) reap(e endedAt) (jobs uint64) {
 	}
 	m.db.removeRequest(r)
 	m.dueSession(m.db.session(r.session))
-	return jobs
 }
 
 // dueSession makes a session due to be forgotten, if it is closed and none of its requests is kept. It gets none

@@ -88,7 +88,11 @@ func (m *Machine) takeAway(w *worker, each func(r *request, i uint32)) uint32 {
 	var taken uint32
 	for _, id := range held {
 		r := m.db.own(m.db.request(id.Request))
-		if j := r.job(id.Index); j.state.Assigned() && j.worker == w.id {
+		switch j := r.job(id.Index); {
+		case !j.state.Assigned() || j.worker != w.id:
+		case r.halted():
+			m.cancelHalted(r, id.Index)
+		default:
 			each(r, id.Index)
 			taken++
 		}

@@ -118,6 +118,12 @@ func (b *JobBoard) Add(s *JobSpec, t ticket) {
 	b.stirred = true
 }
 
+// stir makes the next match look at a class again: what came first in it is gone.
+func (b *JobBoard) stir(s *JobSpec) {
+	b.classOf(s).fresh = true
+	b.stirred = true
+}
+
 // Remove takes a job that was added off the board.
 func (b *JobBoard) Remove(s *JobSpec, t ticket, valid func(ticket) bool) {
 	b.classOf(s).drop(s.Priority, t, valid)

@@ -101,6 +101,14 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = &Tick{Term: r.Uint()}
 	case kindSetLimits:
 		c = &SetLimits{Limits: readLimits(r)}
+	case kindBeginSubmit:
+		c = readBeginSubmit(r)
+	case kindSubmitPart:
+		c = readSubmitPart(r)
+	case kindCommitSubmit:
+		c = &CommitSubmit{Upload: r.Uint(), Parts: r.Uint32()}
+	case kindDropSubmit:
+		c = &DropSubmit{Upload: r.Uint()}
 	default:
 		return nil, fmt.Errorf("command %d: %w", kind, ErrUnknownEntry)
 	}
@@ -205,30 +213,33 @@ func readEntryJob(r *pack.Reader) (j JobEntry) {
 func writeSpecs(w *pack.Writer, specs []JobSpec) {
 	w.Array(len(specs))
 	for i := range specs {
-		s := &specs[i]
-		w.Array(13)
-		w.Uint(uint64(s.Kind))
-		w.Strings(s.Args)
-		writePairs(w, s.Env)
-		w.String(s.Dir)
-		w.String(s.Queue)
-		writePairs(w, s.Labels)
-		w.Uint(uint64(s.Slots))
-		w.Int(int64(s.Priority))
-		w.Int(int64(s.Timeout))
-		w.Int(int64(s.StartAfter))
-		w.Int(s.StartAt)
-		w.Array(5)
-		w.Uint(uint64(s.Retry.Limit))
-		w.Int(int64(s.Retry.Backoff))
-		w.Uint(uint64(s.Retry.Factor))
-		w.Int(int64(s.Retry.Max))
-		w.Array(len(s.Retry.Never))
-		for _, code := range s.Retry.Never {
-			w.Int(int64(code))
-		}
-		w.Uint(uint64(s.LostLimit))
+		writeSpec(w, &specs[i])
 	}
+}
+
+func writeSpec(w *pack.Writer, s *JobSpec) {
+	w.Array(13)
+	w.Uint(uint64(s.Kind))
+	w.Strings(s.Args)
+	writePairs(w, s.Env)
+	w.String(s.Dir)
+	w.String(s.Queue)
+	writePairs(w, s.Labels)
+	w.Uint(uint64(s.Slots))
+	w.Int(int64(s.Priority))
+	w.Int(int64(s.Timeout))
+	w.Int(int64(s.StartAfter))
+	w.Int(s.StartAt)
+	w.Array(5)
+	w.Uint(uint64(s.Retry.Limit))
+	w.Int(int64(s.Retry.Backoff))
+	w.Uint(uint64(s.Retry.Factor))
+	w.Int(int64(s.Retry.Max))
+	w.Array(len(s.Retry.Never))
+	for _, code := range s.Retry.Never {
+		w.Int(int64(code))
+	}
+	w.Uint(uint64(s.LostLimit))
 }
 
 func readSpecs(r *pack.Reader) []JobSpec {
@@ -443,7 +454,7 @@ func (c SetLimits) write(w *pack.Writer) {
 }
 
 func writeLimits(w *pack.Writer, l Limits) {
-	w.Array(15)
+	w.Array(19)
 	w.Uint(uint64(l.Jobs))
 	w.Uint(uint64(l.Needs))
 	w.Uint(uint64(l.Edges))
@@ -459,6 +470,10 @@ func writeLimits(w *pack.Writer, l Limits) {
 	w.Int(int64(l.KeepKeys))
 	w.Uint(uint64(l.Keys))
 	w.Uint(uint64(l.SpecBytes))
+	w.Uint(uint64(l.Steps))
+	w.Uint(uint64(l.Uploads))
+	w.Uint(l.UploadBytes)
+	w.Int(int64(l.UploadFor))
 }
 
 func readLimits(r *pack.Reader) Limits {
@@ -468,6 +483,6 @@ func readLimits(r *pack.Reader) Limits {
 		Jobs: r.Uint32(), Needs: r.Uint32(), Edges: r.Uint32(), Sessions: r.Uint32(), Workers: r.Uint32(),
 		LiveJobs: r.Uint(), PayloadBytes: r.Uint32(), ResultBytes: r.Uint32(), TextBytes: r.Uint32(),
 		KeepFor: readDuration(r), KeepRequests: r.Uint32(), KeepJobs: r.Uint(), KeepKeys: readDuration(r),
-		Keys: r.Uint32(), SpecBytes: r.Uint32(),
+		Keys: r.Uint32(), SpecBytes: r.Uint32(), Steps: r.Uint32(), Uploads: r.Uint32(), UploadBytes: r.Uint(), UploadFor: readDuration(r),
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/musterhq/muster/rpc/pack"
 )
 
-// Command is one change of the state. Exactly the types in this file implement it.
+// Command is one change of the state. Exactly the types in this file and in command_parts.go implement it.
 // A command that is refused changes nothing.
 type Command interface {
 	write(*pack.Writer)
@@ -173,14 +173,15 @@ type ReassignWorker struct {
 }
 
 // Tick lets the time of its entry take effect: due delays, timeouts and the retention of requests, sessions, keys and
-// workers, at most TickMax of each.
+// workers, as many as Limits.Steps allows.
 // Its answer is the number of changes, as a uint32.
 type Tick struct{ Term uint64 }
 
 // SetLimits replaces the limits that Apply obeys. Its answer is nil.
 type SetLimits struct{ Limits Limits }
 
-// Limits are part of the state, so that every coordinator refuses alike. Zero fields are refused.
+// Limits are part of the state, so that every coordinator refuses alike. Zero fields are refused, but for those that
+// came later than the others: those stay as they are when they are all zero.
 type Limits struct {
 	Jobs         uint32        // of one request
 	Needs        uint32        // of one job
@@ -197,6 +198,18 @@ type Limits struct {
 	KeepKeys     time.Duration // idempotency keys live at least this long
 	Keys         uint32        // idempotency keys kept; a submit with a new one is refused beyond that, one without is not
 	SpecBytes    uint32        // of the arguments, directory, env and labels of one JobSpec, all together
+	Steps        uint32        // jobs that one entry changes beside those that its commands name; the rest is left to later entries
+	Uploads      uint32        // requests that come in parts, at a time
+	UploadBytes  uint64        // of their parts, all together
+	UploadFor    time.Duration // a request that comes in parts is forgotten when its next does not come within this
+}
+
+// since is l with what a command, or a snapshot, of an earlier version does not say as it was.
+func (l Limits) since(was Limits) Limits {
+	if l.Steps == 0 && l.Uploads == 0 && l.UploadBytes == 0 && l.UploadFor == 0 {
+		l.Steps, l.Uploads, l.UploadBytes, l.UploadFor = was.Steps, was.Uploads, was.UploadBytes, was.UploadFor
+	}
+	return l
 }
 
 // DefaultLimits are those of a new cluster.
@@ -205,7 +218,8 @@ func DefaultLimits() Limits {
 		Jobs: 1_000_000, Needs: 100_000, Edges: 10_000_000, Sessions: 1_000_000, Workers: 100_000,
 		LiveJobs: 10_000_000, PayloadBytes: 256 << 10, ResultBytes: 256 << 10, TextBytes: 4 << 10,
 		KeepFor: 72 * time.Hour, KeepRequests: 100_000, KeepJobs: 2_000_000, KeepKeys: 24 * time.Hour,
-		Keys: 2_000_000, SpecBytes: 256 << 10,
+		Keys: 2_000_000, SpecBytes: 256 << 10, Steps: 4096,
+		Uploads: 16, UploadBytes: 1 << 30, UploadFor: time.Minute,
 	}
 }
 
@@ -228,4 +242,8 @@ const (
 	kindReassignWorker
 	kindTick
 	kindSetLimits
+	kindBeginSubmit
+	kindSubmitPart
+	kindCommitSubmit
+	kindDropSubmit
 )

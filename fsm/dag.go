@@ -3,64 +3,100 @@ package fsm
 import "strings"
 
 // dag is the part of a request that never changes, in few allocations: the jobs' names, specs, payloads and needs,
-// and the needs turned round. An offset list has one entry more than there are jobs.
+// and the needs turned round. It is in one piece, or in chunks when it came in parts, so that adding to it never copies
+// what is there.
 type dag struct {
-	specs      []JobSpec
+	specs     [][]JobSpec // spec i is specs[i>>specShift][…]
+	specShift uint8
+	chunks    []*chunk // job i is in chunks[i>>shift]
+	shift     uint8
+	jobs      uint32
+	turned    bool // the dependents are known
+	hash      uint64
+	rolling   *rolling // while it comes in parts, and the way its hash is made; nil: in one piece
+}
+
+// The sizes of a dag's pieces: all in one, or 2^chunkShift jobs and 2^specsShift specs.
+const (
+	onePiece   = 32
+	chunkShift = 8
+	specsShift = 8
+)
+
+// chunk is a run of a dag's jobs. An offset list has one entry a job.
+type chunk struct {
 	names      string
 	nameEnds   []uint32 // of job i: names[nameEnds[i-1]:nameEnds[i]]
-	specOf     []uint32 // nil: all jobs have specs[0]
+	specOf     []uint32 // nil: all jobs have spec 0
 	payloads   []byte
 	payloadEnd []uint32 // nil: no job has a payload
 	needs      []Need
 	needEnds   []uint32 // nil: no job has a need
 	deps       []uint32 // dependents
-	depEnds    []uint32 // nil: like needEnds
-	hash       uint64
+	depEnds    []uint32 // nil: no job has dependents. Until it is turned round: how many there are
 }
 
-func (d *dag) len() int { return len(d.nameEnds) }
+func (d *dag) len() int { return int(d.jobs) }
+
+// at finds a job's chunk and its place there.
+func (d *dag) at(i uint32) (c *chunk, k uint32) {
+	n := i >> d.shift
+	return d.chunks[n], i - n<<d.shift
+}
 
 func (d *dag) name(i uint32) string {
-	lo, hi := span(d.nameEnds, i)
-	return d.names[lo:hi]
+	c, k := d.at(i)
+	lo, hi := span(c.nameEnds, k)
+	return c.names[lo:hi]
 }
 
 func (d *dag) spec(i uint32) *JobSpec {
-	if d.specOf == nil {
-		return &d.specs[0]
-	}
-	return &d.specs[d.specOf[i]]
+	s := d.specIndex(i)
+	n := s >> d.specShift
+	return &d.specs[n][s-n<<d.specShift]
 }
 
 func (d *dag) specIndex(i uint32) uint32 {
-	if d.specOf == nil {
+	c, k := d.at(i)
+	if c.specOf == nil {
 		return 0
 	}
-	return d.specOf[i]
+	return c.specOf[k]
+}
+
+// specCount is how many specs there are.
+func (d *dag) specCount() (n int) {
+	for _, run := range d.specs {
+		n += len(run)
+	}
+	return n
 }
 
 func (d *dag) payload(i uint32) []byte {
-	if d.payloadEnd == nil {
+	c, k := d.at(i)
+	if c.payloadEnd == nil {
 		return nil
 	}
-	lo, hi := span(d.payloadEnd, i)
-	return d.payloads[lo:hi:hi]
+	lo, hi := span(c.payloadEnd, k)
+	return c.payloads[lo:hi:hi]
 }
 
 func (d *dag) needsOf(i uint32) []Need {
-	if d.needEnds == nil {
+	c, k := d.at(i)
+	if c.needEnds == nil {
 		return nil
 	}
-	lo, hi := span(d.needEnds, i)
-	return d.needs[lo:hi:hi]
+	lo, hi := span(c.needEnds, k)
+	return c.needs[lo:hi:hi]
 }
 
 func (d *dag) dependents(i uint32) []uint32 {
-	if d.depEnds == nil {
+	c, k := d.at(i)
+	if c.depEnds == nil {
 		return nil
 	}
-	lo, hi := span(d.depEnds, i)
-	return d.deps[lo:hi:hi]
+	lo, hi := span(c.depEnds, k)
+	return c.deps[lo:hi:hi]
 }
 
 func span(ends []uint32, i uint32) (lo, hi uint32) {
@@ -72,10 +108,17 @@ func span(ends []uint32, i uint32) (lo, hi uint32) {
 
 // newDAG packs jobs whose indexes are in range. It takes specs over.
 func newDAG(specs []JobSpec, jobs []JobEntry) *dag {
-	d := &dag{specs: specs, nameEnds: make([]uint32, len(jobs))}
+	d := &dag{specs: [][]JobSpec{specs}, specShift: onePiece, chunks: []*chunk{newChunk(jobs)}, shift: onePiece, jobs: uint32(len(jobs)), turned: true}
 	for i := range specs {
 		specs[i].class = classKey(&specs[i])
 	}
+	d.turnRound()
+	d.hash = d.sum()
+	return d
+}
+
+func newChunk(jobs []JobEntry) *chunk {
+	c := &chunk{nameEnds: make([]uint32, len(jobs))}
 	var names strings.Builder
 	var nameBytes, payloadBytes, edges int
 	oneSpec := true
@@ -87,63 +130,73 @@ func newDAG(specs []JobSpec, jobs []JobEntry) *dag {
 	}
 	names.Grow(nameBytes)
 	if !oneSpec {
-		d.specOf = make([]uint32, len(jobs))
+		c.specOf = make([]uint32, len(jobs))
 	}
 	if payloadBytes > 0 {
-		d.payloads = make([]byte, 0, payloadBytes)
-		d.payloadEnd = make([]uint32, len(jobs))
+		c.payloads = make([]byte, 0, payloadBytes)
+		c.payloadEnd = make([]uint32, len(jobs))
 	}
 	if edges > 0 {
-		d.needs = make([]Need, 0, edges)
-		d.needEnds = make([]uint32, len(jobs))
+		c.needs = make([]Need, 0, edges)
+		c.needEnds = make([]uint32, len(jobs))
 	}
 	for i := range jobs {
 		names.WriteString(jobs[i].Name)
-		d.nameEnds[i] = uint32(names.Len())
-		if d.specOf != nil {
-			d.specOf[i] = jobs[i].Spec
+		c.nameEnds[i] = uint32(names.Len())
+		if c.specOf != nil {
+			c.specOf[i] = jobs[i].Spec
 		}
-		if d.payloadEnd != nil {
-			d.payloads = append(d.payloads, jobs[i].Payload...)
-			d.payloadEnd[i] = uint32(len(d.payloads))
+		if c.payloadEnd != nil {
+			c.payloads = append(c.payloads, jobs[i].Payload...)
+			c.payloadEnd[i] = uint32(len(c.payloads))
 		}
-		if d.needEnds != nil {
-			d.needs = append(d.needs, jobs[i].Needs...)
-			d.needEnds[i] = uint32(len(d.needs))
+		if c.needEnds != nil {
+			c.needs = append(c.needs, jobs[i].Needs...)
+			c.needEnds[i] = uint32(len(c.needs))
 		}
 	}
-	d.names = names.String()
-	d.turnRound()
-	d.hash = d.sum()
-	return d
+	c.names = names.String()
+	return c
 }
 
-// turnRound fills deps and depEnds from needs, by counting.
+// turnRound fills the dependents of a dag in one piece from its needs, by counting.
 func (d *dag) turnRound() {
-	if d.needEnds == nil {
+	c := d.chunks[0]
+	if c.needEnds == nil {
 		return
 	}
-	d.depEnds = make([]uint32, d.len())
-	d.deps = make([]uint32, len(d.needs))
-	for _, n := range d.needs {
-		d.depEnds[n.Job]++
+	c.depEnds = make([]uint32, d.len())
+	for _, n := range c.needs {
+		c.depEnds[n.Job]++
 	}
+	c.layOut()
+	for i := range uint32(d.len()) {
+		d.tellNeeds(i)
+	}
+}
+
+// layOut makes room for the dependents, of which there are depEnds each. depEnds says then where each job's begin.
+func (c *chunk) layOut() {
 	var sum uint32
-	for i, n := range d.depEnds {
-		d.depEnds[i] = sum // for now: where the i-th's dependents begin
+	for i, n := range c.depEnds {
+		c.depEnds[i] = sum
 		sum += n
 	}
-	for i := range uint32(d.len()) {
-		for _, n := range d.needsOf(i) {
-			d.deps[d.depEnds[n.Job]] = i
-			d.depEnds[n.Job]++ // ends as where they end
-		}
+	c.deps = make([]uint32, sum)
+}
+
+// tellNeeds adds job i to the dependents of what it needs. When all have, depEnds says where each job's end.
+func (d *dag) tellNeeds(i uint32) {
+	for _, n := range d.needsOf(i) {
+		c, k := d.at(n.Job)
+		c.deps[c.depEnds[k]] = i
+		c.depEnds[k]++
 	}
 }
 
 // acyclic says whether every job can be reached by meeting needs (Kahn 1962), and if not, names one job on a cycle.
 func (d *dag) acyclic() (culprit uint32, ok bool) {
-	if d.needEnds == nil {
+	if d.chunks[0].needEnds == nil && len(d.chunks) == 1 {
 		return 0, true
 	}
 	open := make([]uint32, d.len())

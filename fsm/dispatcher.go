@@ -34,24 +34,9 @@ func (d *JobDispatcher) done(db *SessionsDB, r *request, i uint32) []uint32 {
 	return d.list
 }
 
-// cancelDependents lists, in breadth-first order, every job that waits on job i, directly or through others: none of
-// them can run any more. It is iterative, so the depth of a DAG costs no stack.
-func (d *JobDispatcher) cancelDependents(db *SessionsDB, r *request, i uint32, doom func(dep, cause uint32)) {
-	d.list = append(d.list[:0], i)
-	for next := 0; next < len(d.list); next++ {
-		cause := d.list[next]
-		for _, dep := range r.dag.dependents(cause) {
-			if r.job(dep).state == Waiting {
-				doom(dep, cause) // leaves Waiting, so it is met once
-				d.list = append(d.list, dep)
-			}
-		}
-	}
-}
-
 // revive lists the jobs of an ended request that are to run again: the failed, and the cancelled. Each gets its
 // open needs counted anew; those listed as free have none.
-func (d *JobDispatcher) revive(db *SessionsDB, r *request, wake func(i uint32, j *job)) (free []uint32, revived uint32) {
+func (d *JobDispatcher) revive(db *SessionsDB, r *request, wake func(i uint32, j *job)) (free []uint32) {
 	d.list = d.list[:0]
 	for i := range r.len() {
 		if s := r.job(i).state; s != Failed && s != Cancelled {
@@ -65,10 +50,9 @@ func (d *JobDispatcher) revive(db *SessionsDB, r *request, wake func(i uint32, j
 			}
 		}
 		wake(i, j)
-		revived++
 		if j.open == 0 {
 			d.list = append(d.list, i)
 		}
 	}
-	return d.list, revived
+	return d.list
 }

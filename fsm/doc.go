@@ -22,7 +22,7 @@
 //	JobBoard.addJob                                    JobBoard.Add, through Machine.makeReady
 //	pickJob                                            PickJobs, Machine.match
 //	jobDone / jobFailed                                Machine.jobDone / jobFailed
-//	cancelJobsDepOn                                    JobDispatcher.cancelDependents
+//	cancelJobsDepOn                                    Machine.doom, for a request that stops Machine.cancelAll
 //
 // # Ownership
 //

@@ -13,7 +13,10 @@ var derived = map[string][]string{
 	"job":         {"more"}, // it has a hash of its own
 	"jobMore":     {"hash"},
 	"pastAttempt": nil,
-	"request":     {"gen", "dirty", "boarded", "surplus", "counts", "dag", "pages"},
+	"request":     {"gen", "dirty", "boarded", "surplus", "counts", "dag", "pages", "jobSum", "queued"},
+	"task":        nil,
+	"BeginSubmit": nil,
+	"upload":      {"gen", "dag", "pages", "jobSum", "edges", "names"},
 	"session":     {"requests", "live"},
 	"worker":      {"gen", "used", "held", "fresh"},
 	"keyed":       nil,
@@ -44,8 +47,10 @@ next:
 func TestHashSeesEveryField(t *testing.T) {
 	more := &jobMore{past: []pastAttempt{{attempt: 1}}}
 	j, r, s, w, k := &job{more: more}, &request{dag: &dag{}}, &session{}, &worker{}, &keyed{}
-	d := &dag{specs: make([]JobSpec, 1)}
+	u := &upload{dag: newPartedDAG()}
+	d := newDAG(make([]JobSpec, 1), nil)
 	limits := DefaultLimits()
+	r.tasks = make([]task, 1)
 	for _, c := range []struct {
 		of  any
 		sum func() uint64
@@ -53,12 +58,15 @@ func TestHashSeesEveryField(t *testing.T) {
 		{j, func() uint64 { return j.sum(JobID{1, 1}) }},
 		{&more.past[0], more.sum}, // before more: its turn moves the list
 		{more, more.sum},
+		{&r.tasks[0], r.sum}, // before r: its turn moves the list
 		{r, r.sum},
+		{u, u.sum},
+		{&u.head, u.sum},
 		{s, s.sum},
 		{w, w.sum},
 		{k, k.sum},
-		{&d.specs[0], d.sum},
-		{&d.specs[0].Retry, d.sum},
+		{&d.specs[0][0], d.sum},
+		{&d.specs[0][0].Retry, d.sum},
 		{&limits, func() uint64 { h := newHasher(hashMachine); h.limits(limits); return uint64(h) }},
 	} {
 		for _, name := range persisted(c.of) {
@@ -100,7 +108,7 @@ func TestSnapshotKeepsEveryField(t *testing.T) {
 	set := func(p any) {
 		for _, name := range persisted(p) {
 			switch f := field(p, name); name {
-			case "id", "session", "worker", "state", "name", "key", "request", "past", "identity", "queues", "flags", "maxRunning":
+			case "id", "session", "worker", "state", "name", "key", "request", "past", "identity", "queues", "flags", "maxRunning", "tasks":
 				if f.IsZero() { // what they say must stay true: only see that they say something
 					bump(f)
 				}
@@ -133,6 +141,7 @@ func TestSnapshotKeepsEveryField(t *testing.T) {
 	m.due.jobs.Clear()
 	m.due.jobs.Set(jobDue{j.due, JobID{id, 0}})
 	q = m.db.editRequest(q)
+	m.begin(q, task{kind: taskRelease, at: 2, job: 1, reason: ReasonStop, cause: 3, doomed: []uint32{0, 1}})
 	set(q)
 	var s session
 	m.db.editSession(q.session, func(o *session) { set(o); s = *o })
@@ -150,7 +159,7 @@ func TestSnapshotKeepsEveryField(t *testing.T) {
 	rq := restored.db.request(id)
 	rk, _ := restored.db.keys.Get(kept.key)
 	for _, pair := range [][2]any{
-		{j, rq.job(0)}, {j.more, rq.job(0).more}, {&j.more.past[0], &rq.job(0).more.past[0]}, {q, rq},
+		{j, rq.job(0)}, {j.more, rq.job(0).more}, {&j.more.past[0], &rq.job(0).more.past[0]}, {q, rq}, {&q.tasks[0], &rq.tasks[0]},
 		{&s, restored.db.session(s.id)}, {wk, restored.workers.worker(w)}, {&kept, rk}, {&m.limits, &restored.limits},
 	} {
 		for _, name := range persisted(pair[0]) {

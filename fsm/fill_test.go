@@ -11,6 +11,7 @@ func every() []Command {
 	return []Command{
 		OpenSession{}, CloseSession{}, SubmitRequest{}, CancelRequest{}, RetryRequest{}, JoinWorker{}, LeaveWorker{},
 		DrainWorker{}, PickJobs{}, JobStates{}, Progress{}, ReassignWorker{}, Tick{}, SetLimits{},
+		BeginSubmit{}, SubmitPart{}, CommitSubmit{}, DropSubmit{},
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *script) submit() SubmitRequest {
 
 func (s *script) limits() Limits {
 	l := DefaultLimits()
-	switch s.below(7) {
+	switch s.below(9) {
 	case 0:
 		l.KeepFor = s.duration()
 	case 1:
@@ -132,12 +132,14 @@ func (s *script) limits() Limits {
 		l.TextBytes, l.ResultBytes, l.Workers, l.Sessions = s.small(), s.small(), s.small(), s.small()
 	case 6:
 		l.Keys, l.SpecBytes = s.small(), s.small()
+	case 7, 8:
+		l.Steps, l.Uploads, l.UploadBytes, l.UploadFor = s.small(), s.small(), uint64(s.small())*1000, s.duration()
 	}
 	return l
 }
 
 func (s *script) command() Command {
-	switch s.below(18) {
+	switch s.below(21) {
 	case 0:
 		return OpenSession{Name: []string{"s", "new", ""}[s.below(3)]}
 	case 1:
@@ -174,6 +176,17 @@ func (s *script) command() Command {
 		return ReassignWorker{Worker: s.worker(), Incarnation: s.incarnation(), Term: uint64(1 + s.below(16)/15), Cause: "lost"}
 	case 16:
 		return Tick{Term: uint64(1 + s.below(16)/15)}
+	case 17:
+		c := s.submit()
+		return BeginSubmit{Upload: uint64(s.below(2)), Session: c.Session, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning, OnFailure: c.OnFailure, Jobs: uint32(s.below(4))}
+	case 18:
+		c := s.submit()
+		for i := range c.Jobs {
+			c.Jobs[i].Name = fmt.Sprint(s.below(9))
+		}
+		return SubmitPart{Upload: uint64(s.below(2)), Part: uint32(s.below(3)), Specs: c.Specs[:s.below(len(c.Specs))], Jobs: c.Jobs[:s.below(len(c.Jobs)+1)]}
+	case 19:
+		return []Command{DropSubmit{Upload: uint64(s.below(2))}, CommitSubmit{Upload: uint64(s.below(2)), Parts: uint32(s.below(4))}}[s.below(4)/3^1]
 	default:
 		return SetLimits{Limits: s.limits()}
 	}

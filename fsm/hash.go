@@ -74,6 +74,9 @@ const (
 	hashWorker
 	hashKey
 	hashMachine
+	hashSpecs
+	hashJobs
+	hashUpload
 )
 
 func (j *job) sum(id JobID) uint64 {
@@ -136,39 +139,56 @@ func (r *request) sum() uint64 {
 	h.word(uint64(r.created))
 	h.word(uint64(r.ended))
 	h.word(r.dag.hash)
+	for i := range r.tasks {
+		h.task(&r.tasks[i])
+	}
 	return uint64(h)
 }
 
+func (h *hasher) task(t *task) {
+	h.word(uint64(t.kind) | uint64(t.reason)<<8 | uint64(t.at)<<32)
+	h.word(uint64(t.job) | uint64(t.cause)<<32)
+	h.word(uint64(len(t.doomed)))
+	if len(t.doomed) > 0 { // the rest follows from the jobs that are cancelled; all of it would be too much for each entry
+		h.word(uint64(t.doomed[0]) | uint64(t.doomed[len(t.doomed)-1])<<32)
+	}
+}
+
+func (h *hasher) spec(s *JobSpec) {
+	h.word(uint64(s.Kind) | uint64(uint8(s.Priority))<<8 | uint64(s.Slots)<<32)
+	h.strings(s.Args)
+	h.pairs(s.Env)
+	h.string(s.Dir)
+	h.string(s.Queue)
+	h.pairs(s.Labels)
+	h.word(uint64(s.Timeout))
+	h.word(uint64(s.StartAfter))
+	h.word(uint64(s.StartAt))
+	h.word(uint64(s.Retry.Limit) | uint64(s.Retry.Factor)<<32)
+	h.word(uint64(s.Retry.Backoff))
+	h.word(uint64(s.Retry.Max))
+	for _, code := range s.Retry.Never {
+		h.word(uint64(code))
+	}
+	h.word(uint64(s.LostLimit))
+}
+
+// sum is the hash of a dag in one piece.
 func (d *dag) sum() uint64 {
 	h := newHasher(hashDAG)
-	for i := range d.specs {
-		s := &d.specs[i]
-		h.word(uint64(s.Kind) | uint64(uint8(s.Priority))<<8 | uint64(s.Slots)<<32)
-		h.strings(s.Args)
-		h.pairs(s.Env)
-		h.string(s.Dir)
-		h.string(s.Queue)
-		h.pairs(s.Labels)
-		h.word(uint64(s.Timeout))
-		h.word(uint64(s.StartAfter))
-		h.word(uint64(s.StartAt))
-		h.word(uint64(s.Retry.Limit) | uint64(s.Retry.Factor)<<32)
-		h.word(uint64(s.Retry.Backoff))
-		h.word(uint64(s.Retry.Max))
-		for _, code := range s.Retry.Never {
-			h.word(uint64(code))
-		}
-		h.word(uint64(s.LostLimit))
+	for i := range d.specs[0] {
+		h.spec(&d.specs[0][i])
 	}
-	h.string(d.names)
-	for _, list := range [][]uint32{d.nameEnds, d.specOf, d.payloadEnd, d.needEnds} {
+	c := d.chunks[0]
+	h.string(c.names)
+	for _, list := range [][]uint32{c.nameEnds, c.specOf, c.payloadEnd, c.needEnds} {
 		h.word(uint64(len(list)))
 		for _, v := range list {
 			h.word(uint64(v))
 		}
 	}
-	h.bytes(d.payloads)
-	for _, n := range d.needs {
+	h.bytes(c.payloads)
+	for _, n := range c.needs {
 		h.word(uint64(n.Job) | uint64(n.When)<<32)
 	}
 	return uint64(h)
@@ -202,6 +222,23 @@ func (w *worker) sum() uint64 {
 	return uint64(h)
 }
 
+func (u *upload) sum() uint64 {
+	h := newHasher(hashUpload)
+	h.word(u.head.Upload)
+	h.word(u.term)
+	h.word(uint64(u.request))
+	h.string(u.head.Session)
+	h.string(u.head.Name)
+	h.string(u.head.Key)
+	h.word(u.head.Body)
+	h.word(uint64(u.head.MaxRunning) | uint64(u.head.OnFailure)<<32)
+	h.word(uint64(u.head.Jobs) | uint64(u.parts)<<32)
+	h.word(u.bytes)
+	h.word(uint64(u.touched))
+	h.word(u.dag.hash)
+	return uint64(h)
+}
+
 func (k *keyed) sum() uint64 {
 	h := newHasher(hashKey)
 	h.string(k.key)
@@ -230,4 +267,11 @@ func (h *hasher) limits(l Limits) {
 	h.word(uint64(l.KeepKeys))
 	h.word(uint64(l.Keys))
 	h.word(uint64(l.SpecBytes))
+	// States hash as before there were these limits, as long as nobody changes them.
+	if d := DefaultLimits(); l.Steps != d.Steps || l.Uploads != d.Uploads || l.UploadBytes != d.UploadBytes || l.UploadFor != d.UploadFor {
+		h.word(uint64(l.Steps))
+		h.word(uint64(l.Uploads))
+		h.word(l.UploadBytes)
+		h.word(uint64(l.UploadFor))
+	}
 }

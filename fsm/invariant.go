@@ -14,7 +14,10 @@ import (
 // Invariant: a job waits exactly on its open needs, and none of them can no longer be met (S8, S9).
 // Invariant: each ready job is on the board or parked, once, in its class (S9).
 // Invariant: no worker holds more than its slots, no request runs more than max_running (S11).
-// Invariant: a request runs exactly while one of its jobs has not ended.
+// Invariant: a request runs exactly while one of its jobs has not ended, or something is still to be done to it.
+// Invariant: whatever is not as it should be is so because of a task that will put it right: needs that are not counted
+// as met, jobs that wait on what has failed, jobs that need nothing and are not released, jobs of a halted request.
+// Invariant: a request with tasks is in the queue, once.
 // Invariant: of a request's ready jobs of one class, the best, as many as it has room for, are on the board (max_running
 // forgets no job and no priority).
 // Invariant: no job on the board fits a worker that wants it (see Machine.match).
@@ -31,6 +34,8 @@ func (m *Machine) Check() error {
 	c.sessionCounts()
 	c.board()
 	c.deadlines()
+	c.queue()
+	c.uploads()
 	c.hash()
 	return errors.Join(c.errs...)
 }
@@ -92,11 +97,12 @@ func (c *checker) requests() {
 func (c *checker) request(r *request) {
 	var counts [stateCount]uint32
 	var boarded uint32
+	owed := c.tasks(r)
 	for i := range r.len() {
 		j := r.job(i)
 		counts[j.state]++
 		c.counts[j.state]++
-		c.job(r, i, j)
+		c.job(r, i, j, owed)
 		switch {
 		case j.state == Ready && j.flags&flagHeld == 0:
 			boarded++
@@ -111,13 +117,13 @@ func (c *checker) request(r *request) {
 	if counts != r.counts || boarded != r.boarded {
 		c.wrong("request %s: counts %v boarded %d, kept %v and %d", r.id, counts, boarded, r.counts, r.boarded)
 	}
-	if (r.state == Running) != (r.live() > 0) {
-		c.wrong("request %s is %s with %d live jobs", r.id, r.state, r.live())
+	if (r.state == Running) != (r.live() > 0 || len(r.tasks) > 0) {
+		c.wrong("request %s is %s with %d live jobs and %d tasks", r.id, r.state, r.live(), len(r.tasks))
 	}
 	if r.maxRunning > 0 && r.assigned() > r.maxRunning {
 		c.wrong("request %s runs %d jobs of at most %d", r.id, r.assigned(), r.maxRunning)
 	}
-	if counts[Ready] > boarded {
+	if counts[Ready] > boarded && !r.halted() {
 		c.claims(r)
 	}
 	surplus := boarded - min(boarded, r.room())
@@ -216,20 +222,21 @@ func (c *checker) deadlines() {
 	}
 }
 
-func (c *checker) job(r *request, i uint32, j *job) {
+func (c *checker) job(r *request, i uint32, j *job, owed debts) {
 	id := JobID{r.id, i}
 	var open uint32
 	for _, n := range r.dag.needsOf(i) {
 		if r.job(n.Job).state != Done {
 			open++
 		}
-		if s := r.job(n.Job).state; j.state == Waiting && (s == Failed || s == Cancelled) {
+		s := r.job(n.Job).state
+		if j.state == Waiting && (s == Failed || s == Cancelled) && !owed.doomed[n.Job] && n.Job < owed.revived && !r.halted() {
 			c.wrong("job %s waits on job %d, which is %s", id, n.Job, s)
 		}
 	}
 	switch {
-	case j.state == Waiting && (open != j.open || open == 0):
-		c.wrong("job %s waits on %d needs, counted %d", id, open, j.open)
+	case j.state == Waiting && (open+owed.met[i] != j.open || j.open == 0 && i < owed.released) && !r.halted():
+		c.wrong("job %s waits on %d needs and %d that are not counted yet, counted %d", id, open, owed.met[i], j.open)
 	case open > 0 && (j.state == Ready || j.state == Delayed || j.state.Assigned() || j.state == Done):
 		c.wrong("job %s is %s with %d needs not met", id, j.state, open)
 	case j.state.Assigned() && c.holders[id] != j.worker:
@@ -272,12 +279,24 @@ func (c *checker) board() {
 	}
 	c.m.workers.byID.Scan(func(id WorkerID, w *worker) bool {
 		for _, k := range b.list {
-			if wants := w.wants(); wants > 0 && k.n > 0 && k.slots <= wants && w.fits(k) {
+			if wants := w.wants(); wants > 0 && k.n > 0 && k.slots <= wants && w.fits(k) && !c.blocked(k) {
 				c.wrong("worker %s wants %d slots and %d jobs of class %q lie on the board", id, wants, k.n, k.queue)
 			}
 		}
 		return true
 	})
+}
+
+// blocked says whether a job of a halted request comes first in a class.
+func (c *checker) blocked(k *class) bool {
+	for _, b := range k.buckets {
+		list := slices.DeleteFunc(slices.Concat(b.fifo[b.head:], b.late), func(t ticket) bool { return !c.m.onBoard(t) })
+		if len(list) > 0 {
+			first := slices.MinFunc(list, func(a, b ticket) int { return cmp.Compare(a.order, b.order) })
+			return c.m.db.request(first.job.Request).halted()
+		}
+	}
+	return false
 }
 
 // class finds the jobs of a class where they should be, and strikes them out.
@@ -311,12 +330,17 @@ func (c *checker) hash() {
 	c.m.db.sessions.Scan(func(_ SessionID, s *session) bool { db += s.sum(); return true })
 	c.m.db.keys.Scan(func(_ string, k *keyed) bool { db += k.sum(); return true })
 	c.m.db.requests.Scan(func(_ RequestID, r *request) bool {
-		db += r.sum()
+		var jobs uint64
 		for i := range r.len() {
-			db += r.job(i).sum(JobID{r.id, i})
+			jobs += r.job(i).sum(JobID{r.id, i})
 		}
+		if jobs != r.jobSum {
+			c.wrong("request %s: hash of its jobs %016x, kept as %016x", r.id, jobs, r.jobSum)
+		}
+		db += r.sum() + jobs
 		return true
 	})
+	c.m.db.uploads.byID.Scan(func(_ uint64, u *upload) bool { db += u.sum(); return true })
 	c.m.workers.byID.Scan(func(_ WorkerID, w *worker) bool { workers += w.sum(); return true })
 	if db != c.m.db.sum || workers != c.m.workers.sum {
 		c.wrong("hash of the database %016x and workers %016x, kept as %016x and %016x", db, workers, c.m.db.sum, c.m.workers.sum)

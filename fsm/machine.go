@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// TickMax is how many deadlines of each kind one Tick handles; the leader sends another at once when more are due.
-const TickMax = 10_000
-
 // timeoutGrace is how long after a job's timeout the state machine waits for the worker's own word on it.
 const timeoutGrace = 2 * time.Second
 
@@ -26,9 +23,13 @@ type Machine struct {
 	nextSession SessionID
 	nextRequest RequestID
 	nextWorker  WorkerID
-	nextOrder   uint64   // of the board
-	turn        WorkerID // the worker after which the next match begins
-	best        []ticket // scratch of admitHeld
+	nextOrder   uint64      // of the board
+	turn        WorkerID    // the worker after which the next match begins
+	queue       []RequestID // those with tasks, in turn. It may name some that have none any more.
+
+	best   []ticket // scratch of admitHeld
+	doomed []uint32 // scratch of doom
+	purse  int      // what this entry may still cost, see afford
 
 	index  uint64 // of the last entry applied
 	now    int64  // Unix nanoseconds; never goes back
@@ -54,7 +55,20 @@ func (m *Machine) Now() int64 { return m.now }
 func (m *Machine) Events() []Event { return m.events }
 
 // NextDeadline is when a Tick will next have something to do.
-func (m *Machine) NextDeadline() (at int64, ok bool) { return m.due.next(m.limits) }
+func (m *Machine) NextDeadline() (at int64, ok bool) {
+	if m.Busy() {
+		return m.now, true
+	}
+	at, ok = m.due.next(m.limits)
+	if expires, some := m.nextUpload(); some && (!ok || expires < at) {
+		return expires, true
+	}
+	return at, ok
+}
+
+// Busy says whether something is left to be done that was too much for the entry that brought it about. Each entry goes
+// on with it, whatever it carries.
+func (m *Machine) Busy() bool { return len(m.queue) > 0 }
 
 // Counts is the number of jobs kept, by state.
 func (m *Machine) Counts() Counts { return m.db.counts }
@@ -71,6 +85,9 @@ func (m *Machine) Hash() uint64 {
 	h.word(uint64(m.turn))
 	h.word(uint64(m.now))
 	h.limits(m.limits)
+	for _, id := range m.queue {
+		h.word(uint64(id))
+	}
 	return uint64(h)
 }
 
@@ -93,10 +110,13 @@ func (m *Machine) Apply(index, term uint64, entry []byte) ([]Answer, error) {
 	m.index, m.term = index, term
 	m.now = max(m.now, now)
 	m.events = m.events[:0]
+	m.purse = m.stepsOfEntry()
+	m.dropUploads()
 	answers := make([]Answer, len(commands))
 	for i, c := range commands {
 		answers[i] = m.apply(c)
 	}
+	m.advance()
 	m.match()
 	m.retain()
 	m.db.settle()
@@ -133,6 +153,14 @@ func (m *Machine) apply(c Command) (a Answer) {
 		a.Value, a.Refusal = m.reassignWorker(c)
 	case *SetLimits:
 		a.Refusal = m.setLimits(c)
+	case *BeginSubmit:
+		a.Value, a.Refusal = m.beginSubmit(c)
+	case *SubmitPart:
+		a.Refusal = m.submitPart(c)
+	case *CommitSubmit:
+		a.Value, a.Refusal = m.commitSubmit(c)
+	case *DropSubmit:
+		m.dropSubmit(c)
 	}
 	if a.Refusal != nil {
 		a.Value = nil
@@ -165,6 +193,10 @@ func (m *Machine) setLimits(c *SetLimits) *Refusal {
 	if l.Jobs == 0 || l.Needs == 0 || l.Edges == 0 || l.Sessions == 0 || l.Workers == 0 || l.LiveJobs == 0 ||
 		l.PayloadBytes == 0 || l.ResultBytes == 0 || l.TextBytes == 0 || l.KeepFor <= 0 || l.KeepRequests == 0 ||
 		l.KeepJobs == 0 || l.KeepKeys <= 0 || l.Keys == 0 || l.SpecBytes == 0 {
+		return refuse(CodeInvalid, "every limit must be above zero")
+	}
+	l = l.since(m.limits)
+	if l.Steps == 0 || l.Uploads == 0 || l.UploadBytes == 0 || l.UploadFor <= 0 {
 		return refuse(CodeInvalid, "every limit must be above zero")
 	}
 	m.limits = l

@@ -15,6 +15,7 @@ type model struct {
 	workers  []*modelWorker  // likewise
 	keys     map[string]*modelKey
 	places   uint64
+	uploads  []*modelUpload
 }
 
 type modelSession struct {
@@ -197,6 +198,15 @@ func (m *model) do(c Command, term uint64) (value any, code Code) {
 			return nil, CodeStale
 		}
 		return m.tick(), CodeOK
+	case BeginSubmit:
+		return m.begin(c, term)
+	case SubmitPart:
+		return nil, m.part(c)
+	case CommitSubmit:
+		return m.commit(c)
+	case DropSubmit:
+		m.drop(c.Upload)
+		return nil, CodeOK
 	case SetLimits:
 		m.limits = c.Limits
 		return nil, CodeOK
@@ -237,34 +247,58 @@ func (m *model) open(name string) (any, Code) {
 }
 
 func (m *model) submit(c SubmitRequest) (any, Code) {
-	if k := m.keys[c.Key]; k != nil && c.Key != "" {
-		if k.body != c.Body {
-			return nil, CodeConflict
-		}
-		answer := k.answer
-		answer.Repeat = true
-		answer.State = m.requests[answer.ID-1].state
-		return answer, CodeOK
+	if answer, code := m.repeated(c.Key, c.Body); code != CodeOK || answer != nil {
+		return answer, code
 	}
+	session, code := m.mayCome(c, len(c.Jobs))
+	if code == CodeOK && !sound(c.Jobs, len(c.Specs)) {
+		code = CodeInvalid
+	}
+	if code != CodeOK {
+		return nil, code
+	}
+	m.requests = append(m.requests, &modelRequest{id: RequestID(len(m.requests) + 1), reaped: true})
+	return m.accept(c, RequestID(len(m.requests)), session), CodeOK
+}
+
+// repeated is the answer to a key that is known.
+func (m *model) repeated(key string, body uint64) (any, Code) {
+	k := m.keys[key]
+	switch {
+	case k == nil || key == "":
+		return nil, CodeOK
+	case k.body != body:
+		return nil, CodeConflict
+	}
+	answer := k.answer
+	answer.Repeat = true
+	answer.State = m.requests[answer.ID-1].state
+	return answer, CodeOK
+}
+
+// mayCome says whether a request of n jobs may be taken in, and names its session, which may be to come.
+func (m *model) mayCome(c SubmitRequest, n int) (SessionID, Code) {
 	before := len(m.sessions)
 	opened, code := m.open(c.Session)
-	if code != CodeOK {
-		return nil, code
-	}
+	m.sessions = m.sessions[:before] // nothing has changed
 	switch {
-	case len(c.Jobs) == 0:
-		code = CodeInvalid
-	case uint64(len(m.jobs())+len(c.Jobs)) > m.limits.LiveJobs || c.Key != "" && len(m.keys) >= int(m.limits.Keys):
-		code = CodeLimit
-	case !sound(c.Jobs, len(c.Specs)):
-		code = CodeInvalid
+	case code != CodeOK:
+		return 0, code
+	case n == 0:
+		return 0, CodeInvalid
+	case uint64(len(m.jobs())+n) > m.limits.LiveJobs || c.Key != "" && len(m.keys) >= int(m.limits.Keys):
+		return 0, CodeLimit
 	}
-	if code != CodeOK {
-		m.sessions = m.sessions[:before] // nothing has changed
-		return nil, code
+	return opened.(SessionOpened).ID, CodeOK
+}
+
+// accept takes in a request under an id that was kept for it.
+func (m *model) accept(c SubmitRequest, id RequestID, session SessionID) RequestSubmitted {
+	if _, code := m.open(c.Session); code != CodeOK {
+		panic("it was checked")
 	}
-	r := &modelRequest{id: RequestID(len(m.requests) + 1), session: opened.(SessionOpened).ID, cmd: c, state: Running}
-	m.requests = append(m.requests, r)
+	r := m.requests[id-1]
+	*r = modelRequest{id: id, session: session, cmd: c, state: Running}
 	for i, e := range c.Jobs {
 		r.jobs = append(r.jobs, &modelJob{id: JobID{r.id, uint32(i)}, r: r, spec: &c.Specs[e.Spec], needs: e.Needs, cause: NoJob})
 	}
@@ -277,7 +311,7 @@ func (m *model) submit(c SubmitRequest) (any, Code) {
 			m.release(j)
 		}
 	}
-	return answer, CodeOK
+	return answer
 }
 
 // sound says whether jobs have names of their own and needs that exist, once each, without a cycle.
@@ -421,6 +455,12 @@ func (m *model) tick() (changes uint32) {
 			m.ready(first)
 		} else {
 			m.failed(first, ReasonTimeout, "ran longer than its timeout of "+first.spec.Timeout.String(), -1, false)
+		}
+	}
+	for i := len(m.uploads) - 1; i >= 0; i-- {
+		if u := m.uploads[i]; u.touched+int64(m.limits.UploadFor) <= m.now {
+			m.drop(u.head.Upload)
+			changes++
 		}
 	}
 	for _, r := range m.requests {

@@ -494,6 +494,8 @@ func (p *play) limits(words []string) Limits {
 			l.LiveJobs = uint64(p.number(v))
 		case "sessions":
 			l.Sessions = uint32(p.number(v))
+		case "steps":
+			l.Steps = uint32(p.number(v))
 		case "keys-at-most":
 			l.Keys = uint32(p.number(v))
 		default:

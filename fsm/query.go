@@ -20,6 +20,7 @@ type RequestInfo struct {
 	Name        string
 	Key         string
 	State       State // Running, Done, Failed or Cancelled
+	Ending      State // while it is Running: Cancelled or Failed once that is settled and its jobs are still being cancelled; else Waiting
 	MaxRunning  uint32
 	OnFailure   OnFailure
 	Jobs        uint32

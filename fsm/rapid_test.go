@@ -43,6 +43,9 @@ type duel struct {
 	log   [][]byte
 	now   int64
 	views []keptView
+
+	parted []SubmitRequest // those that come in parts; Upload is the place plus one
+	sent   []int           // jobs of each
 }
 
 type keptView struct {
@@ -325,8 +328,15 @@ func (d *duel) commands() map[string]func(*rapid.T) Command {
 		},
 		"submit":   func(t *rapid.T) Command { return d.submit(t) },
 		"submit 2": func(t *rapid.T) Command { return d.submit(t) },
-		"cancel":   func(t *rapid.T) Command { return CancelRequest{ID: d.request(t)} },
-		"retry":    func(t *rapid.T) Command { return RetryRequest{ID: d.request(t)} },
+		"begin":    d.beginParts,
+		"part":     d.nextPart,
+		"part 2":   d.nextPart,
+		"part 3":   d.nextPart,
+		"drop": func(t *rapid.T) Command {
+			return DropSubmit{Upload: uint64(rapid.IntRange(1, max(1, len(d.parted))).Draw(t, "upload"))}
+		},
+		"cancel": func(t *rapid.T) Command { return CancelRequest{ID: d.request(t)} },
+		"retry":  func(t *rapid.T) Command { return RetryRequest{ID: d.request(t)} },
 		"join": func(t *rapid.T) Command {
 			return d.joinOf(t, rapid.SampledFrom([]string{"", "i1", "i2", "i3", "i4"}).Draw(t, "identity"), uint64(rapid.IntRange(1, 3).Draw(t, "process")))
 		},
@@ -361,6 +371,8 @@ func (d *duel) commands() map[string]func(*rapid.T) Command {
 			l.KeepKeys = rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Hour}).Draw(t, "keep keys")
 			l.ResultBytes = uint32(rapid.SampledFrom([]int{3, 1000}).Draw(t, "result bytes"))
 			l.Keys = uint32(rapid.SampledFrom([]int{1, 1000}).Draw(t, "keys"))
+			l.Uploads = uint32(rapid.SampledFrom([]int{1, 100}).Draw(t, "uploads"))
+			l.UploadFor = rapid.SampledFrom([]time.Duration{2 * time.Second, time.Hour}).Draw(t, "upload for")
 			l.Sessions = uint32(rapid.SampledFrom([]int{2, 1000}).Draw(t, "sessions"))
 			return SetLimits{Limits: l}
 		},
@@ -449,6 +461,41 @@ func (d *duel) submit(t *rapid.T) SubmitRequest {
 		j.Needs = append(j.Needs, Need{Job: uint32(rapid.IntRange(0, n).Draw(t, "need"))}) // perhaps twice, a cycle or none of the request's
 	}
 	return c
+}
+
+// beginParts announces a request that will come in parts.
+func (d *duel) beginParts(t *rapid.T) Command {
+	c := d.submit(t)
+	d.parted, d.sent = append(d.parted, c), append(d.sent, 0)
+	return BeginSubmit{
+		Upload: uint64(len(d.parted) - few(t, "again", 1)), Session: c.Session, Name: c.Name, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning,
+		OnFailure: c.OnFailure, Jobs: uint32(len(c.Jobs)),
+	}
+}
+
+// nextPart is the next of a request that comes in parts, mostly the right one, and at last that it is whole.
+func (d *duel) nextPart(t *rapid.T) Command {
+	if len(d.parted) == 0 {
+		return DropSubmit{Upload: 1}
+	}
+	id := rapid.IntRange(max(1, len(d.parted)-2), len(d.parted)).Draw(t, "upload")
+	c, from := d.parted[id-1], d.sent[id-1]
+	part := uint32(few(t, "part", 3))
+	if u := d.model.upload(uint64(id)); u != nil {
+		part = u.parts + uint32(rapid.IntRange(0, 15).Draw(t, "astray")/15)
+	}
+	if from == len(c.Jobs) || rapid.IntRange(0, 15).Draw(t, "early") == 0 {
+		return CommitSubmit{Upload: uint64(id), Parts: part}
+	}
+	to := rapid.IntRange(from, len(c.Jobs)).Draw(t, "to")
+	p := SubmitPart{Upload: uint64(id), Part: part, Jobs: c.Jobs[from:to]}
+	if from == 0 {
+		p.Specs = c.Specs
+	}
+	if rapid.IntRange(0, 15).Draw(t, "once more") > 0 {
+		d.sent[id-1] = to
+	}
+	return p
 }
 
 func (d *duel) pick(t *rapid.T) PickJobs {

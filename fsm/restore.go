@@ -15,7 +15,7 @@ import (
 func Restore(in io.Reader) (*Machine, error) {
 	src := bufio.NewReaderSize(in, 1<<20)
 	magic := make([]byte, len(snapshotMagic))
-	if _, err := io.ReadFull(src, magic); err != nil || string(magic) != snapshotMagic {
+	if _, err := io.ReadFull(src, magic); err != nil || string(magic) != snapshotMagic && string(magic) != snapshotMagic1 {
 		return nil, fmt.Errorf("%w: it does not begin as one", ErrBadSnapshot)
 	}
 	re := &restorer{m: New()}
@@ -62,6 +62,8 @@ func readChunk(src io.Reader) ([]byte, error) {
 type restorer struct {
 	m     *Machine
 	r     *request // being read: its jobs follow
+	rolls bool     // it came in parts
+	u     *upload  // being read: its jobs follow
 	specs []JobSpec
 	want  uint32
 	jobs  []JobEntry
@@ -87,6 +89,9 @@ func (re *restorer) record(r *pack.Reader, kind recordKind) error {
 	if re.r != nil && kind != recordJob {
 		return fmt.Errorf("request %s has %d jobs of %d", re.r.id, len(re.jobs), re.want)
 	}
+	if re.u != nil && kind != recordUploadJob {
+		return fmt.Errorf("request %s, which is not whole, has %d jobs of %d", re.u.request, re.u.dag.jobs, re.want)
+	}
 	switch kind {
 	case recordMeta:
 		re.meta(r)
@@ -100,10 +105,15 @@ func (re *restorer) record(r *pack.Reader, kind recordKind) error {
 		re.request(r)
 	case recordJob:
 		return re.job(r)
+	case recordUpload:
+		return re.upload(r)
+	case recordUploadJob:
+		return re.uploadJob(r)
 	case recordEnd:
 		re.hash = r.Uint()
 		re.ended = true
 		re.rebuildKeys()
+		re.rebuildQueue()
 		re.rebuildSessions()
 	default:
 		if r.Err() == nil {
@@ -118,7 +128,11 @@ func (re *restorer) meta(r *pack.Reader) {
 	m.index, m.now = r.Uint(), r.Int()
 	m.nextSession, m.nextRequest = SessionID(r.Uint()), RequestID(r.Uint())
 	m.nextWorker, m.nextOrder, m.turn = WorkerID(r.Uint()), r.Uint(), WorkerID(r.Uint())
-	m.limits = readLimits(r)
+	m.limits = readLimits(r).since(DefaultLimits())
+	for range r.List(entryItemsMax) {
+		m.queue = append(m.queue, RequestID(r.Uint()))
+	}
+	r.End()
 }
 
 func (re *restorer) worker(r *pack.Reader) {
@@ -148,10 +162,29 @@ func (re *restorer) request(r *pack.Reader) {
 	}
 	re.want = r.Uint32()
 	re.specs = readSpecs(r)
+	for range r.List(entryItemsMax) {
+		re.r.tasks = append(re.r.tasks, readTask(r))
+	}
+	r.End()
+	re.rolls = r.Bool()
 	re.jobs, re.state = nil, nil
 	if re.want == 0 {
 		re.r = nil
 	}
+}
+
+func readTask(r *pack.Reader) task {
+	r.Begin()
+	t := task{kind: taskKind(r.Uint8()), at: r.Uint32(), job: r.Uint32(), reason: Reason(r.Uint8()), cause: r.Uint32()}
+	if n := r.List(entryItemsMax); n > 0 {
+		t.doomed = make([]uint32, n)
+		for i := range t.doomed {
+			t.doomed[i] = r.Uint32()
+		}
+	}
+	r.End()
+	r.End()
+	return t
 }
 
 func (re *restorer) job(r *pack.Reader) error {
@@ -215,6 +248,9 @@ func readPastList(r *pack.Reader, more *jobMore) {
 func (re *restorer) finishRequest() error {
 	m, r := re.m, re.r
 	r.dag = newDAG(re.specs, re.jobs)
+	if re.rolls {
+		r.dag.roll(re.jobs)
+	}
 	states := re.state
 	re.r, re.jobs, re.state, re.specs = nil, nil, nil, nil
 	if m.db.session(r.session) == nil {
@@ -273,6 +309,15 @@ func (re *restorer) rebuildKeys() {
 		}
 		return true
 	})
+}
+
+// rebuildQueue marks the requests that wait for their turn.
+func (re *restorer) rebuildQueue() {
+	for _, id := range re.m.queue {
+		if r := re.m.db.request(id); r != nil {
+			r.queued = true
+		}
+	}
 }
 
 // rebuildSessions finds the closed sessions of which no request is kept.

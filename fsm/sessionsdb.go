@@ -1,6 +1,10 @@
 package fsm
 
-import "github.com/tidwall/btree"
+import (
+	"slices"
+
+	"github.com/tidwall/btree"
+)
 
 // SessionsDB is sessions > requests > jobs: what was asked for, how it stands and what came of it. It is
 // copy-on-write: freeze starts a new generation, and the edit methods copy what belongs to an older one.
@@ -10,9 +14,10 @@ type SessionsDB struct {
 	names    btree.Map[string, SessionID]
 	requests btree.Map[RequestID, *request]
 	keys     btree.Map[string, *keyed]
+	uploads  uploads
 	counts   Counts // of jobs kept, by state
 
-	sum   uint64     // Σ hashes of sessions, requests, jobs and keys, less what is dirty
+	sum   uint64     // Σ hashes of sessions, requests, jobs, keys and uploads, less what is dirty
 	dirty []jobTouch // jobs changed in this entry
 	heads []*request // requests changed in this entry
 	last  *request   // the request edited last: most runs of edits are in one
@@ -28,6 +33,7 @@ func (db *SessionsDB) freeze() SessionsDB {
 	frozen := SessionsDB{
 		gen: db.gen, counts: db.counts, sum: db.sum,
 		sessions: *db.sessions.Copy(), names: *db.names.Copy(), requests: *db.requests.Copy(), keys: *db.keys.Copy(),
+		uploads: uploads{byID: *db.uploads.byID.Copy()},
 	}
 	db.gen++
 	db.last = nil
@@ -39,7 +45,9 @@ func (db *SessionsDB) settle() {
 	for _, t := range db.dirty {
 		j := t.r.job(t.i)
 		j.flags &^= flagDirty
-		db.sum += j.sum(JobID{t.r.id, t.i})
+		sum := j.sum(JobID{t.r.id, t.i})
+		db.sum += sum
+		t.r.jobSum += sum
 	}
 	for _, r := range db.heads {
 		r.dirty = false
@@ -113,6 +121,7 @@ func (db *SessionsDB) own(r *request) *request {
 	c := *r
 	c.gen = db.gen
 	c.pages = append(make([]*page, 0, len(r.pages)), r.pages...)
+	c.tasks = slices.Clone(r.tasks)
 	db.requests.Set(c.id, &c)
 	db.last = &c
 	return &c
@@ -138,7 +147,9 @@ func (db *SessionsDB) editJob(r *request, i uint32) *job {
 	}
 	j := &p.jobs[i%pageJobs]
 	if j.flags&flagDirty == 0 {
-		db.sum -= j.sum(JobID{r.id, i})
+		sum := j.sum(JobID{r.id, i})
+		db.sum -= sum
+		r.jobSum -= sum
 		j.flags |= flagDirty
 		db.dirty = append(db.dirty, jobTouch{r, i})
 	}
@@ -161,11 +172,9 @@ func (db *SessionsDB) removeSession(s *session) {
 	db.names.Delete(s.name)
 }
 
-// removeRequest forgets a request that has ended.
+// removeRequest forgets a request that has ended. There must be nothing dirty.
 func (db *SessionsDB) removeRequest(r *request) {
-	for i := range r.len() {
-		db.sum -= r.job(i).sum(JobID{r.id, i})
-	}
+	db.sum -= r.jobSum
 	for s, n := range r.counts {
 		db.counts[s] -= uint64(n)
 	}

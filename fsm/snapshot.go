@@ -14,8 +14,9 @@ import (
 // of records, each an array whose first value is its kind. The last record repeats the state's hash, so that a
 // snapshot that is cut short or was written wrong is refused, not believed.
 const (
-	snapshotMagic   = "muster-snapshot-1\n"
-	chunkBytes      = 256 << 10 // a chunk is closed when it has reached this size
+	snapshotMagic   = "muster-snapshot-2\n"
+	snapshotMagic1  = "muster-snapshot-1\n" // has no tasks and no requests in parts; read as one without any
+	chunkBytes      = 256 << 10             // a chunk is closed when it has reached this size
 	chunkBytesMax   = 1 << 30
 	chunkHeaderSize = 8
 )
@@ -34,6 +35,8 @@ const (
 	recordRequest // a request's head and specs; its jobs follow
 	recordJob
 	recordEnd
+	recordUpload // a request that is not whole yet: its head and specs; its jobs follow
+	recordUploadJob
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -61,6 +64,10 @@ func (v *View) WriteTo(out io.Writer) (int64, error) {
 		for i := range r.len() {
 			writeJob(c.record(), r, i)
 		}
+		return c.err == nil
+	})
+	v.db.uploads.byID.Scan(func(_ uint64, u *upload) bool {
+		writeUpload(c, u)
 		return c.err == nil
 	})
 	w := c.record()
@@ -109,7 +116,7 @@ func (c *chunkWriter) raw(b []byte) {
 }
 
 func (v *View) writeMeta(w *pack.Writer) {
-	w.Array(9)
+	w.Array(10)
 	w.Uint(uint64(recordMeta))
 	w.Uint(v.index)
 	w.Int(v.now)
@@ -119,6 +126,10 @@ func (v *View) writeMeta(w *pack.Writer) {
 	w.Uint(v.next.order)
 	w.Uint(uint64(v.next.turn))
 	writeLimits(w, v.limits)
+	w.Array(len(v.next.queue))
+	for _, id := range v.next.queue {
+		w.Uint(uint64(id))
+	}
 }
 
 func writeSession(w *pack.Writer, s *session) {
@@ -163,7 +174,7 @@ func writeKey(w *pack.Writer, k *keyed) {
 }
 
 func writeRequest(w *pack.Writer, r *request) {
-	w.Array(15)
+	w.Array(17)
 	w.Uint(uint64(recordRequest))
 	w.Uint(uint64(r.id))
 	w.Uint(uint64(r.session))
@@ -178,7 +189,58 @@ func writeRequest(w *pack.Writer, r *request) {
 	w.Int(r.created)
 	w.Int(r.ended)
 	w.Uint(uint64(r.len()))
-	writeSpecs(w, r.dag.specs)
+	writeSpecRuns(w, r.dag)
+	w.Array(len(r.tasks))
+	for i := range r.tasks {
+		writeTask(w, &r.tasks[i])
+	}
+	w.Bool(r.dag.rolling != nil)
+}
+
+func writeSpecRuns(w *pack.Writer, d *dag) {
+	w.Array(d.specCount())
+	for _, run := range d.specs {
+		for i := range run {
+			writeSpec(w, &run[i])
+		}
+	}
+}
+
+func (d *dag) entry(i uint32) JobEntry {
+	return JobEntry{Name: d.name(i), Spec: d.specIndex(i), Payload: d.payload(i), Needs: d.needsOf(i)}
+}
+
+func writeUpload(c *chunkWriter, u *upload) {
+	w := c.record()
+	w.Array(15)
+	w.Uint(uint64(recordUpload))
+	u.head.fields(w)
+	w.Uint(u.term)
+	w.Uint(uint64(u.request))
+	w.Uint(uint64(u.parts))
+	w.Int(u.touched)
+	w.Uint(uint64(u.dag.jobs))
+	writeSpecRuns(w, u.dag)
+	for i := range u.dag.jobs {
+		w := c.record()
+		w.Array(2)
+		w.Uint(uint64(recordUploadJob))
+		e := u.dag.entry(i)
+		writeEntryJob(w, &e)
+	}
+}
+
+func writeTask(w *pack.Writer, t *task) {
+	w.Array(6)
+	w.Uint(uint64(t.kind))
+	w.Uint(uint64(t.at))
+	w.Uint(uint64(t.job))
+	w.Uint(uint64(t.reason))
+	w.Uint(uint64(t.cause))
+	w.Array(len(t.doomed))
+	for _, i := range t.doomed {
+		w.Uint(uint64(i))
+	}
 }
 
 func writeJob(w *pack.Writer, r *request, i uint32) {
@@ -189,7 +251,8 @@ func writeJob(w *pack.Writer, r *request, i uint32) {
 	}
 	w.Array(fields)
 	w.Uint(uint64(recordJob))
-	writeEntryJob(w, &JobEntry{Name: r.dag.name(i), Spec: r.dag.specIndex(i), Payload: r.dag.payload(i), Needs: r.dag.needsOf(i)})
+	e := r.dag.entry(i)
+	writeEntryJob(w, &e)
 	w.Uint(uint64(j.state))
 	w.Uint(uint64(j.reason))
 	w.Uint(uint64(j.progress))

@@ -113,6 +113,9 @@ type request struct {
 	boarded    uint32             // jobs on the board. Derived.
 	surplus    uint32             // of them, those beyond what max_running has room for. Derived.
 	counts     [stateCount]uint32 // jobs by state. Derived.
+	jobSum     uint64             // Σ hashes of the jobs, less those that are dirty. Derived.
+	tasks      []task             // what is still to be done to it, in this order
+	queued     bool               // it is in the queue of those with tasks. Derived.
 	dag        *dag
 	pages      []*page
 }

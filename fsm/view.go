@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type frozenCounters struct {
 	worker  WorkerID
 	order   uint64
 	turn    WorkerID
+	queue   []RequestID
 }
 
 // View freezes the state between two entries. It costs microseconds; what changes afterwards is copied on its first
@@ -29,7 +31,7 @@ type frozenCounters struct {
 func (m *Machine) View() *View {
 	return &View{
 		hash: m.Hash(), db: m.db.freeze(), workers: m.workers.freeze(), limits: m.limits, index: m.index, now: m.now,
-		next: frozenCounters{m.nextSession, m.nextRequest, m.nextWorker, m.nextOrder, m.turn},
+		next: frozenCounters{m.nextSession, m.nextRequest, m.nextWorker, m.nextOrder, m.turn, slices.Clone(m.queue)},
 	}
 }
 
@@ -125,7 +127,7 @@ func (v *View) Requests(f RequestFilter) []RequestInfo {
 func (v *View) requestInfo(r *request) RequestInfo {
 	info := RequestInfo{
 		ID: r.id, Session: r.session, Name: r.name, Key: r.key, State: r.state, MaxRunning: r.maxRunning,
-		OnFailure: r.onFailure, Jobs: r.len(), Index: r.index, Created: wallTime(r.created), Ended: wallTime(r.ended),
+		OnFailure: r.onFailure, Ending: r.endingAs(), Jobs: r.len(), Index: r.index, Created: wallTime(r.created), Ended: wallTime(r.ended),
 	}
 	for s, n := range r.counts {
 		info.Counts[s] = uint64(n)
@@ -183,10 +185,11 @@ func (v *View) JobName(id JobID) string {
 	return r.dag.name(id.Index)
 }
 
-// Dependents lists the jobs of the same request that need a job directly.
+// Dependents lists the jobs of the same request that need a job directly. For a moment after a request has come in parts
+// they are not known.
 func (v *View) Dependents(id JobID) []uint32 {
 	r := v.request(id.Request)
-	if r == nil || id.Index >= r.len() {
+	if r == nil || id.Index >= r.len() || r.turning() {
 		return nil
 	}
 	return r.dag.dependents(id.Index)

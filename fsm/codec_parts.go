@@ -1,0 +1,60 @@
+package fsm
+
+import "github.com/musterhq/muster/rpc/pack"
+
+func (c BeginSubmit) write(w *pack.Writer) {
+	w.Array(9)
+	w.Uint(uint64(kindBeginSubmit))
+	c.fields(w)
+}
+
+// fields are shared with the snapshot.
+func (c *BeginSubmit) fields(w *pack.Writer) {
+	w.Uint(c.Upload)
+	w.String(c.Session)
+	w.String(c.Name)
+	w.String(c.Key)
+	w.Uint(c.Body)
+	w.Uint(uint64(c.MaxRunning))
+	w.Uint(uint64(c.OnFailure))
+	w.Uint(uint64(c.Jobs))
+}
+
+func readBeginSubmit(r *pack.Reader) *BeginSubmit {
+	return &BeginSubmit{
+		Upload: r.Uint(), Session: readText(r), Name: readText(r), Key: readText(r), Body: r.Uint(), MaxRunning: r.Uint32(),
+		OnFailure: OnFailure(r.Uint8()), Jobs: r.Uint32(),
+	}
+}
+
+func (c SubmitPart) write(w *pack.Writer) {
+	w.Array(5)
+	w.Uint(uint64(kindSubmitPart))
+	w.Uint(c.Upload)
+	w.Uint(uint64(c.Part))
+	writeSpecs(w, c.Specs)
+	w.Array(len(c.Jobs))
+	for i := range c.Jobs {
+		writeEntryJob(w, &c.Jobs[i])
+	}
+}
+
+func readSubmitPart(r *pack.Reader) *SubmitPart {
+	c := &SubmitPart{Upload: r.Uint(), Part: r.Uint32(), Specs: readSpecs(r)}
+	n := r.List(entryItemsMax)
+	c.Jobs = make([]JobEntry, 0, min(n, r.Remaining()))
+	for range n {
+		c.Jobs = append(c.Jobs, readEntryJob(r))
+	}
+	r.End()
+	return c
+}
+
+func (c CommitSubmit) write(w *pack.Writer) {
+	w.Array(3)
+	w.Uint(uint64(kindCommitSubmit))
+	w.Uint(c.Upload)
+	w.Uint(uint64(c.Parts))
+}
+
+func (c DropSubmit) write(w *pack.Writer) { writeID(w, kindDropSubmit, c.Upload) }
