@@ -124,6 +124,13 @@ func (a *applier) nextDeadline() (int64, bool) {
 	return a.m.NextDeadline()
 }
 
+// busy says whether entries left something to be done.
+func (a *applier) busy() bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.m.Busy()
+}
+
 // time is that of the last entry.
 func (a *applier) time() int64 {
 	a.mu.RLock()

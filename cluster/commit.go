@@ -130,6 +130,12 @@ func (c *committer) endOrder(id fsm.WorkerID, incarnation uint32) {
 		since: time.Now(), answer: make(chan outcome, 1)})
 }
 
+// drop forgets a request that comes in parts. Nobody waits for the answer: when it is refused, time will do.
+func (c *committer) drop(upload uint64) {
+	_ = c.enqueue(proposal{command: fsm.Encode(fsm.DropSubmit{Upload: upload}),
+		ctx: context.Background(), since: time.Now(), answer: make(chan outcome, 1)})
+}
+
 // run proposes entries until ctx ends; then it refuses what waits with refusal, and waits for what is in flight.
 func (c *committer) run(ctx context.Context, refusal error) {
 	var answering sync.WaitGroup

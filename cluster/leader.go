@@ -31,6 +31,7 @@ type leadership struct {
 	hub       *hub
 	progress  *progressBuffer
 	reads     *readRounds
+	uploads   chan struct{} // one taken for each large request that is being taken in
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -82,7 +83,8 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 	l := &leadership{
 		term: term, clock: newLogClock(c.applier.time(), walls, time.Now()), cancel: cancel,
 		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
-		reads: &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
+		uploads: make(chan struct{}, uploadsMax),
+		reads:   &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
 	}
 	l.committer = newCommitter(func(entry []byte) raft.ApplyFuture { return c.node.apply(entry, 0) }, l.clock.now, c.cfg.Raft.EntryBytes,
 		queueLimits{c.cfg.QueueBytes, c.cfg.QueueWait}, c.cfg.Raft.InFlight, c.metrics.committed)
@@ -169,7 +171,7 @@ func (c *Coordinator) unlink(l *leadership, id fsm.WorkerID, incarnation uint32,
 	l.committer.endOrder(id, incarnation)
 }
 
-// tick lets deadlines take effect.
+// tick lets deadlines take effect, and goes on with what was too much for one entry when there are no other entries.
 func (c *Coordinator) tick(ctx context.Context, l *leadership) {
 	tick := time.NewTicker(tickLook)
 	defer tick.Stop()
@@ -184,7 +186,7 @@ func (c *Coordinator) tick(ctx context.Context, l *leadership) {
 			if !ok || at > l.clock.now() || ctx.Err() != nil {
 				break
 			}
-			if n, err := l.propose(ctx, fsm.Tick{Term: l.term}); err != nil || n == uint32(0) {
+			if n, err := l.propose(ctx, fsm.Tick{Term: l.term}); err != nil || n == uint32(0) && !c.applier.busy() {
 				break
 			}
 		}

@@ -53,6 +53,14 @@ func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 	if l == nil {
 		return nil, t.notLeader()
 	}
+	if large := largeRequest(cmd); large != nil {
+		return t.submitInParts(ctx, l, large)
+	}
+	return t.propose(ctx, l, cmd, work)
+}
+
+// propose is Propose for one command, in one leadership.
+func (t *Tasker) propose(ctx context.Context, l *leadership, cmd fsm.Command, work bool) (any, error) {
 	answer, err := l.committer.propose(ctx, fsm.Encode(cmd), work)
 	var deposed *NotLeaderError
 	if errors.As(err, &deposed) {
