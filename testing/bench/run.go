@@ -56,6 +56,18 @@ It starts and stops every server itself, on loopback, with its data in a tempora
 	return c
 }
 
+// command is how to do the same again; where its files lie is nobody else's business.
+func (f runFlags) command() string {
+	c := fmt.Sprintf("go run . run --rounds %d", f.rounds)
+	if f.scale != 1 {
+		c += fmt.Sprintf(" --scale %g", f.scale)
+	}
+	if len(f.peers) > 0 {
+		c += " --peers " + strings.Join(f.peers, ",")
+	}
+	return c
+}
+
 func run(ctx context.Context, f runFlags, talk io.Writer) (err error) {
 	dir, err := os.MkdirTemp(f.dir, "muster-peers-")
 	if err != nil {
@@ -79,37 +91,41 @@ func run(ctx context.Context, f runFlags, talk io.Writer) (err error) {
 		return err
 	}
 	file := &result.File{Format: result.Format, Began: time.Now().UTC().Truncate(time.Second), Machine: machine(dir), Rounds: f.rounds, Scale: f.scale,
-		Command: "go run . " + strings.Join(os.Args[1:], " ")}
+		Command: f.command()}
 	fmt.Fprintf(talk, "%s\n", file.Machine)
 	chosen = introduce(ctx, file, chosen, talk)
 	for round := 1; round <= f.rounds; round++ {
 		for _, s := range chosen {
 			begun := time.Now()
 			samples, err := turn(ctx, s, dir, f, round)
-			for _, one := range samples {
-				if one.Jobs == 0 { // that which failed
-					continue
-				}
-				one.Subject, one.Round = s.name, round
-				file.Samples = append(file.Samples, one)
-				fmt.Fprintf(talk, "round %d  %-14s %-30s %s\n", round, s.name, one.Workload, describe(one))
-			}
 			if ctx.Err() != nil {
-				return context.Cause(ctx)
+				return errors.Join(context.Cause(ctx), err)
 			}
 			if err != nil {
 				fmt.Fprintf(talk, "round %d  %-14s failed: %v\n", round, s.name, err)
 				file.Skipped = append(file.Skipped, result.Skip{Name: s.name, Round: round, Why: err.Error()})
 			}
+			record(file, s.name, round, samples, talk)
 			fmt.Fprintf(talk, "round %d  %-14s took %.0f s in all\n", round, s.name, time.Since(begun).Seconds())
-		}
-		file.Seconds = time.Since(file.Began).Seconds()
-		if err := file.Write(f.json); err != nil { // after each round: what is there is there
-			return err
+			file.Seconds = time.Since(file.Began).Seconds()
+			if err := file.Write(f.json); err != nil { // after each turn: what is there is there
+				return err
+			}
 		}
 	}
 	fmt.Fprintf(talk, "%d samples in %s, after %.0f s\n", len(file.Samples), f.json, file.Seconds)
 	return nil
+}
+
+func record(file *result.File, name string, round int, samples []result.Sample, talk io.Writer) {
+	for _, s := range samples {
+		if s.Jobs == 0 { // that which failed
+			continue
+		}
+		s.Subject, s.Round = name, round
+		file.Samples = append(file.Samples, s)
+		fmt.Fprintf(talk, "round %d  %-14s %-30s %s\n", round, name, s.Workload, describe(s))
+	}
 }
 
 // introduce tells what is measured, with versions and settings, and leaves out what cannot be had.

@@ -22,7 +22,7 @@ import (
 
 const (
 	stopTime  = 15 * time.Second // for a process to stop before it is killed
-	startTime = 60 * time.Second // for a server to be ready
+	startTime = 2 * time.Minute  // for a server to be ready
 	tailBytes = 2 << 10          // of the output that an error shows
 )
 

@@ -91,7 +91,7 @@ func natsThrough(ctx context.Context, publishers, workers []jetstream.JetStream,
 		g.Go(func() error {
 			var acks []jetstream.PubAckFuture
 			for j := i; j < n; j += len(publishers) {
-				a, err := js.PublishAsync("jobs", body)
+				a, err := js.PublishAsync("jobs", body, jetstream.WithStallWait(time.Minute)) // waits while too many are unanswered
 				if err != nil {
 					return fmt.Errorf("publish: %w", err)
 				}

@@ -85,6 +85,7 @@ func plotCurve(f *result.File, subject, path string) error {
 	p.X.Label.Text, p.Y.Label.Text = "jobs", "µs a job"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Y.Min, p.Y.Max = 1, 100 // at least these decades, which have labels
 	p.Legend.Top = true
 	p.Add(plotter.NewGrid())
 	for _, l := range []struct {

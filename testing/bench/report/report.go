@@ -65,7 +65,7 @@ func insert(doc, section string) (string, error) {
 // Markdown is the section, with the names of the plots; scaling may be empty.
 func Markdown(f *result.File, comparisonSVG, scalingSVG string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n## Side by side\n\n%s, %d rounds in %.0f s on %s; medians [least–most], all processes on the same cores:\n\n    cd testing/bench && %s\n\n",
+	fmt.Fprintf(&b, "\n## Side by side\n\n%s, rounds: %d, %.0f s in all, on %s. Medians [least–most]; all processes on the same cores:\n\n    cd testing/bench && %s\n\n",
 		f.Began.Format("2 January 2006"), f.Rounds, f.Seconds, f.Machine, f.Command)
 	if f.Scale != 1 {
 		fmt.Fprintf(&b, "With %g of the usual number of jobs: too few for figures to quote.\n\n", f.Scale)
