@@ -237,6 +237,24 @@ func TestSecondFollowerStandsWhenTheFirstIsNotElected(t *testing.T) {
 	})
 }
 
+// A node stands against the leader of a term once, however often it comes to follow it.
+func TestAtMostOneCampaignInATerm(t *testing.T) {
+	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
+		c.wins, b.wins = false, false
+		n.crash("a")
+		for range 10 {
+			time.Sleep(5 * time.Second)
+			for _, h := range []*watchHost{b, c} {
+				h.follow(reign{})
+				synctest.Wait()
+				h.follow(reign{"a", 1})
+			}
+		}
+		within(t, c, 0, 30*time.Millisecond)
+		within(t, b, watchHeartbeat/staggerShare, watchHeartbeat)
+	})
+}
+
 // A leader whose connections break again and again, but who is there, is left alone, and not dialled in a storm.
 func TestLeaderWhoseConnectionsBreakIsLeftAlone(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, a, b, c *watchHost) {

@@ -201,7 +201,7 @@ func resumed(marks []mark, killed time.Time) (at time.Time) {
 			pause, where, at = gap, i, marks[i].began
 		}
 	}
-	const electionMin = 20 * time.Millisecond // no election is quicker: a shorter pause is an ordinary step
+	const electionMin = 5 * time.Millisecond // no election is quicker: a shorter pause is an ordinary step
 	if pause < electionMin || len(marks)-where < stepsAfter {
 		return time.Time{}
 	}
