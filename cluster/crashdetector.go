@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -28,8 +29,8 @@ const (
 // Anything else (no answer, no route, one follower that is cut off) is left to the heartbeat time-out. Standing is safe in
 // Raft whatever happens; the rules above are there so that no living leader is disturbed.
 //
-// The follower with the longest log stands at once, the others later and only if nobody leads by then. A node stands at
-// most once against the leader of a term.
+// The follower with the longest log, or of those the one that has applied most of it, stands at once, the others later and
+// only if nobody leads by then. A node stands at most once against the leader of a term.
 type crashDetector struct {
 	self    string
 	raft    electorate
@@ -51,7 +52,6 @@ type electorate interface {
 	follows() reign
 	leaderChanges() (changed <-chan struct{}, stop func()) // of capacity 1: look again
 	voters() []string
-	lastIndex() uint64
 	campaign()
 }
 
@@ -190,15 +190,21 @@ func (d *crashDetector) canvass(ctx context.Context, s subject) (rank int, agree
 		})
 	}
 	asking.Wait()
-	yes, last := 1, d.raft.lastIndex()
+	yes, own := 1, d.peers.info()
 	for _, i := range infos {
 		if i.ID == "" {
 			continue
 		}
 		yes++
-		if i.LastIndex > last || i.LastIndex == last && i.ID < d.self {
+		if precedes(i, own) {
 			rank++
 		}
 	}
 	return rank, yes > len(voters)/2
+}
+
+// precedes says whether a is to stand before b: it has the longer log, without which nobody is elected, or is further in
+// applying it, which a leader must have done before it serves. A process that has just started may have much to apply.
+func precedes(a, b nodeInfo) bool {
+	return cmp.Or(cmp.Compare(b.LastIndex, a.LastIndex), cmp.Compare(b.Applied, a.Applied), cmp.Compare(a.ID, b.ID)) < 0
 }

@@ -36,6 +36,7 @@ type watchHost struct {
 	mu        sync.Mutex
 	now       reign
 	index     uint64
+	applied   uint64
 	campaigns []time.Duration // since the test began
 	changed   chan struct{}
 	began     time.Time
@@ -48,7 +49,6 @@ func (h *watchHost) follows() reign {
 	return h.now
 }
 func (h *watchHost) leaderChanges() (<-chan struct{}, func()) { return h.changed, func() {} }
-func (h *watchHost) lastIndex() uint64                        { return h.index }
 func (h *watchHost) voters() []string                         { return []string{"a", "b", "c"} }
 
 func (h *watchHost) campaign() {
@@ -121,7 +121,7 @@ func (n *watchNet) start(t *testing.T, id string, index uint64) *watchHost {
 	for _, other := range h.voters() {
 		book.heardOf(member{ID: other, RPC: other})
 	}
-	h.peers = newPeering(cfg, dir, id, "", book, nil, func(i *nodeInfo) { i.LastIndex = index }, testLog(t))
+	h.peers = newPeering(cfg, dir, id, "", book, nil, func(i *nodeInfo) { i.LastIndex, i.Applied = h.index, h.applied }, testLog(t))
 	h.peers.dial = func(ctx context.Context, address string) (net.Conn, error) { return n.dial(ctx, id, address) }
 	h.peers.follow = func() string { return h.follows().leader }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -219,6 +219,17 @@ func still(t *testing.T, hosts ...*watchHost) {
 // The leader's process ends: the follower with the longer log stands at once, the other one not at all.
 func TestCrashedLeaderIsReplacedAtOnce(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
+		n.crash("a")
+		time.Sleep(time.Minute)
+		within(t, c, 0, 30*time.Millisecond)
+		still(t, b)
+	})
+}
+
+// Of equally long logs that one counts which is applied further.
+func TestFollowerThatHasAppliedMoreStandsFirst(t *testing.T) {
+	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
+		b.index, b.applied, c.applied = 10, 5, 9
 		n.crash("a")
 		time.Sleep(time.Minute)
 		within(t, c, 0, 30*time.Millisecond)

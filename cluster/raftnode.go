@@ -174,8 +174,6 @@ func (n *node) voters() []string {
 	return ids
 }
 
-func (n *node) lastIndex() uint64 { return n.raft.LastIndex() }
-
 func (n *node) soleVoter() bool {
 	voters := voterIDs(n.raft.GetConfiguration().Configuration())
 	return len(voters) == 1 && voters[0] == n.id
