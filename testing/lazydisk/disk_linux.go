@@ -69,8 +69,7 @@ func (d *Disk) mount() error {
 		return err
 	}
 	root := &fs.LoopbackRoot{Path: d.beneath, Dev: st.Dev}
-	root.NewNode = func(*fs.LoopbackRoot, *fs.Inode, string, *syscall.Stat_t) fs.InodeEmbedder { return d.node(root) }
-	top := d.node(root)
+	top := &node{&fs.LoopbackNode{RootData: root}, d}
 	root.RootNode = top
 	timeout := cacheTimeout
 	server, err := fs.Mount(d.dir, top, &fs.Options{

@@ -12,11 +12,12 @@ import (
 
 // node is a file or a directory. What it does not say itself is passed on.
 type node struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *Disk
 }
 
 var (
+	_ fs.NodeWrapChilder    = (*node)(nil)
 	_ fs.NodeOpener         = (*node)(nil)
 	_ fs.NodeCreater        = (*node)(nil)
 	_ fs.NodeSetattrer      = (*node)(nil)
@@ -28,8 +29,9 @@ var (
 	_ fs.NodeOpendirHandler = (*node)(nil)
 )
 
-func (d *Disk) node(root *fs.LoopbackRoot) *node {
-	return &node{LoopbackNode: fs.LoopbackNode{RootData: root}, disk: d}
+// WrapChild makes a node of what the loopback has found or made.
+func (n *node) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{ops.(*fs.LoopbackNode), n.disk}
 }
 
 // path is where it is beneath the disk.
