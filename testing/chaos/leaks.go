@@ -13,7 +13,7 @@ const (
 	// goroutinesSpare and filesSpare are how many more than at first a coordinator at rest may have: who leads, which
 	// followers have a spare connection, and which of the harness's own calls is under way all differ.
 	goroutinesSpare = 16
-	filesSpare      = 12
+	filesSpare      = 20
 	// A coordinator may have memoryBase beyond what it had at first, for what garbage collection and the page cache of the
 	// log's file leave around, and memoryJob for each job that is kept.
 	memoryBase = 96 << 20
