@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,10 +26,11 @@ type input struct {
 	path   string
 	bytes  int64
 	blocks map[string]bool
+	old    bool // it is in the corpus, perhaps for a defect that it once showed
 }
 
-// keep puts up to most inputs into the fuzzer's corpus: of those that are there and those that Go's cache has, the ones
-// that together reach what all reach. It returns how many are kept, of how many.
+// keep puts inputs that Go's cache has into the fuzzer's corpus, up to most: those that together with the ones that are
+// there reach what all reach. None is taken out. It returns how many are there then, of how many.
 func (f fuzzer) keep(most int) (kept, of int, err error) {
 	work, err := os.MkdirTemp("", "fuzz-")
 	if err != nil {
@@ -44,9 +46,6 @@ func (f fuzzer) keep(most int) (kept, of int, err error) {
 		return 0, 0, err
 	}
 	chosen := choose(inputs, most)
-	if err := os.RemoveAll(corpus); err != nil {
-		return 0, 0, err
-	}
 	for _, in := range chosen {
 		if err := copyFile(in.path, filepath.Join(corpus, filepath.Base(in.path))); err != nil {
 			return 0, 0, err
@@ -71,7 +70,7 @@ func (f fuzzer) gather(corpus, dir string) (inputs []input, err error) {
 			if err != nil {
 				return nil, err
 			}
-			in := input{path: filepath.Join(dir, e.Name()), bytes: info.Size()}
+			in := input{path: filepath.Join(dir, e.Name()), bytes: info.Size(), old: from == corpus}
 			if !info.Mode().IsRegular() || in.bytes > inputBytesMax || slices.ContainsFunc(inputs, func(o input) bool { return o.path == in.path }) {
 				continue
 			}
@@ -123,12 +122,18 @@ func reached(profile string) (map[string]bool, error) {
 	return blocks, lines.Err()
 }
 
-// choose takes again and again the input that reaches most of what none before it reached; of equal ones the smallest.
+// choose takes all old ones, then again and again the input that reaches most of what none before it reached; of equal ones the smallest.
 func choose(inputs []input, most int) (chosen []input) {
 	slices.SortFunc(inputs, func(a, b input) int {
 		return cmp.Or(cmp.Compare(a.bytes, b.bytes), strings.Compare(a.path, b.path))
 	})
 	have := make(map[string]bool)
+	for _, in := range inputs {
+		if in.old {
+			chosen = append(chosen, in)
+			maps.Copy(have, in.blocks)
+		}
+	}
 	for len(chosen) < most {
 		best, gain := -1, 0
 		for i, in := range inputs {
@@ -145,9 +150,7 @@ func choose(inputs []input, most int) (chosen []input) {
 		if best < 0 {
 			break
 		}
-		for b := range inputs[best].blocks {
-			have[b] = true
-		}
+		maps.Copy(have, inputs[best].blocks)
 		chosen = append(chosen, inputs[best])
 	}
 	return chosen
