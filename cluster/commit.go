@@ -26,12 +26,24 @@ type committer struct {
 	queue  []proposal
 	bytes  int
 	pace   time.Duration // that the last entry took from its proposal to its answers
+	last   int           // bytes of the last entry proposed
+	fill   int           // so many bytes need not wait for more, see gather
+	until  time.Time     // nothing waits for longer
 	closed error
-	wake   chan struct{} // capacity 1: a pending signal stands for all proposals since
+	wake   chan struct{} // capacity 1: a pending signal stands for all that has changed since
 
 	slots   chan struct{} // one taken for each entry in flight
 	flights chan flight   // in the order of the log; room for all that may be in flight
 }
+
+const (
+	// gatherBytes is the size of an entry, some 25 jobs started and done, from which on there is something to gather.
+	gatherBytes = 512
+	// gatherGrowth is how many times larger than the one under way another entry must be.
+	gatherGrowth = 2
+	// gatherMax bounds the wait for those whom the last entry answered.
+	gatherMax = 2 * time.Millisecond
+)
 
 // queueLimits bound what waits to be proposed, in bytes and in time. New work is refused as overloaded at the first
 // limit; words on work that was accepted, and the leader's own decisions, may take as much again, so that a flood of
@@ -95,11 +107,15 @@ func (c *committer) enqueue(p proposal) error {
 	}
 	c.queue = append(c.queue, p)
 	c.bytes += len(p.command)
+	c.signal()
+	return nil
+}
+
+func (c *committer) signal() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // full says whether there is no room for a proposal. One that is larger than the queue is let into an empty one.
@@ -147,7 +163,7 @@ func (c *committer) run(ctx context.Context, refusal error) {
 	for {
 		select {
 		case <-c.wake:
-			for c.launch(ctx) {
+			for c.gather(ctx) && c.launch(ctx) {
 			}
 			continue
 		case <-ctx.Done():
@@ -206,6 +222,44 @@ func (c *committer) leave(n int) {
 	c.queue = c.queue[n:]
 }
 
+// gather lets the next entry fill, and says whether there is one to propose. What an entry costs hardly depends on what it carries, so
+// under load few large ones are wanted: while one is under way another is only begun if it would be larger by far; after
+// one has landed, those whom it answered are waited for. With little to do nothing is waited for.
+func (c *committer) gather(ctx context.Context) bool {
+	for {
+		wait, held := c.holdBack()
+		if !held {
+			return c.waiting() > 0
+		}
+		var late <-chan time.Time
+		if wait > 0 {
+			late = time.After(wait)
+		}
+		select {
+		case <-c.wake:
+		case <-late:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// holdBack says whether the next entry is to wait, and how long at most; 0: until one lands.
+func (c *committer) holdBack() (wait time.Duration, held bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case len(c.queue) == 0, c.bytes >= c.entryBytes:
+		return 0, false
+	case len(c.slots) > 0:
+		return 0, c.last >= gatherBytes && c.bytes < gatherGrowth*c.last
+	case c.bytes >= c.fill:
+		return 0, false
+	}
+	wait = time.Until(c.until)
+	return wait, wait > 0
+}
+
 // launch proposes an entry of what waits by the time there is room in flight. It says whether there was anything.
 func (c *committer) launch(ctx context.Context) bool {
 	select {
@@ -224,6 +278,9 @@ func (c *committer) launch(ctx context.Context) bool {
 	}
 	f := flight{batch: batch, bytes: bytes, since: time.Now()}
 	f.future = c.apply(fsm.NewEntry(c.now(), commands...))
+	c.mu.Lock()
+	c.last = bytes
+	c.mu.Unlock()
 	c.flights <- f
 	return true
 }
@@ -231,7 +288,7 @@ func (c *committer) launch(ctx context.Context) bool {
 // land waits for an entry's outcome and hands each proposer its own.
 func (c *committer) land(f flight) {
 	err := f.future.Error()
-	<-c.slots
+	c.landed(f)
 	if err == nil {
 		if failed, ok := f.future.Response().(error); ok {
 			err = failed
@@ -244,14 +301,24 @@ func (c *committer) land(f flight) {
 		}
 		return
 	}
-	took := time.Since(f.since)
-	c.mu.Lock()
-	c.pace = took
-	c.mu.Unlock()
-	c.took(len(f.batch), f.bytes, took)
+	c.took(len(f.batch), f.bytes, time.Since(f.since))
 	for i, answer := range f.future.Response().([]fsm.Answer) {
 		f.batch[i].answer <- outcome{value: answer}
 	}
+}
+
+// landed makes room for another entry, and says for how much the next one waits.
+func (c *committer) landed(f flight) {
+	now := time.Now()
+	c.mu.Lock()
+	c.pace = now.Sub(f.since)
+	c.fill = 0
+	if f.bytes >= gatherBytes {
+		c.fill, c.until = c.bytes+f.bytes, now.Add(min(c.pace/2, gatherMax))
+	}
+	<-c.slots
+	c.mu.Unlock()
+	c.signal()
 }
 
 // proposalError tells what certainly did not happen from what may have (hashicorp/raft's Apply).

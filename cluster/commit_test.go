@@ -213,3 +213,49 @@ func TestProgressKeepsTheNewest(t *testing.T) {
 		t.Fatal("taken twice")
 	}
 }
+
+// Callers that come back soon after their answer share entries, instead of taking turns with an entry for each.
+func TestCommitterWaitsForThoseItAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers, rounds = 4, 50
+		l := &slowLog{delay: time.Millisecond, m: fsm.New()}
+		c := newCommitter(l.apply, func() int64 { return time.Now().UnixNano() }, 256<<10, queueLimits{1 << 20, queueWait}, 2, func(int, int, time.Duration) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running, calling sync.WaitGroup
+		running.Go(func() { c.run(ctx, &NotLeaderError{}) })
+		for i := range callers {
+			calling.Go(func() {
+				time.Sleep(time.Duration(i) * 300 * time.Microsecond) // they begin apart
+				for range rounds {
+					if _, err := c.propose(t.Context(), session(2*gatherBytes), true); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
+			})
+		}
+		calling.Wait()
+		cancel()
+		running.Wait()
+		if most := uint64(rounds * 3 / 2); l.index > most {
+			t.Errorf("%d rounds of %d callers took %d entries, want %d at most", rounds, callers, l.index, most)
+		}
+	})
+}
+
+// A lone command waits for nothing, and neither does the next one of a light load.
+func TestCommitterLetsALightLoadPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stop := startCommitter(t, &slowLog{delay: time.Millisecond}, 1<<20)
+		defer stop()
+		for range 10 {
+			began := time.Now()
+			if _, err := c.propose(t.Context(), session(20), true); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != time.Millisecond {
+				t.Errorf("a command took %v, its entry 1ms", took)
+			}
+		}
+	})
+}
