@@ -25,13 +25,14 @@ const (
 
 const attemptsDir = "attempts"
 
-// attempts are the directories of attempts under the worker's data directory: one each, of mode 0700, with the
-// files of the exec contract while it runs and its output for some time longer.
+// attempts are the attempts that run and the output of those that ended: a directory of mode 0700 each, under the
+// worker's data directory, from the first byte of output on.
 type attempts struct {
-	log      hclog.Logger
-	dir      string
-	root     *os.Root // confines every access, whatever links a job leaves behind
-	logBytes int64    // of output kept for each attempt
+	log       hclog.Logger
+	dir       string
+	root      *os.Root
+	exchanges *exchanges
+	logBytes  int64 // of output kept for each attempt
 
 	mu    sync.Mutex // guards the fields below
 	live  map[string]*attemptDir
@@ -40,12 +41,12 @@ type attempts struct {
 	bytes int64            // sum of ended
 }
 
-// attemptDir is the directory of an attempt that runs.
+// attemptDir is what an attempt has of directories while it runs.
 type attemptDir struct {
-	of   *attempts
-	root *os.Root
-	name string
-	logs [2]*capture
+	of       *attempts
+	name     string
+	exchange *exchange
+	logs     [2]*capture
 }
 
 func openAttempts(data string, logBytes int64, log hclog.Logger) (*attempts, error) {
@@ -60,15 +61,19 @@ func openAttempts(data string, logBytes int64, log hclog.Logger) (*attempts, err
 	if err != nil {
 		return nil, err
 	}
-	as := &attempts{log: log, dir: dir, root: root, logBytes: logBytes,
+	exchanges, err := openExchanges(data, log)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	as := &attempts{log: log, dir: dir, root: root, exchanges: exchanges, logBytes: logBytes,
 		live: make(map[string]*attemptDir), ended: make(map[string]int64)}
 	if err := as.adopt(); err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, as.close())
 	}
 	return as, nil
 }
 
-func (as *attempts) close() error { return as.root.Close() }
+func (as *attempts) close() error { return errors.Join(as.exchanges.close(), as.root.Close()) }
 
 // adopt takes over what an earlier process left behind.
 func (as *attempts) adopt() error {
@@ -84,9 +89,11 @@ func (as *attempts) adopt() error {
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(ages[a.Name()], ages[b.Name()]) })
 	for _, e := range entries {
-		a := &attemptDir{of: as, root: as.root, name: e.Name()}
-		a.removeExchange()
-		as.keep(a.name, as.outputBytes(a.name))
+		n := as.outputBytes(e.Name())
+		if n == 0 {
+			as.remove(e.Name())
+		}
+		as.keep(e.Name(), n)
 	}
 	return nil
 }
@@ -100,20 +107,17 @@ func (as *attempts) outputBytes(name string) (n int64) {
 	return n
 }
 
-// begin makes the directory of an attempt. Its end must follow.
+// begin makes what an attempt needs. Its end must follow.
 func (as *attempts) begin(job Job) (*attemptDir, error) {
-	a := &attemptDir{of: as, root: as.root, name: attemptName(job.ID, job.Attempt)}
+	a := &attemptDir{of: as, name: attemptName(job.ID, job.Attempt)}
 	as.forget(a.name)
-	if err := as.root.Mkdir(a.name, 0o700); err != nil {
+	var err error
+	if a.exchange, err = as.exchanges.begin(jobInput(job)); err != nil {
 		return nil, err
 	}
-	if err := a.createExchange(job); err != nil {
-		return nil, errors.Join(err, as.root.RemoveAll(a.name))
-	}
 	for stream, file := range streamFiles {
-		a.logs[stream] = &capture{limit: as.logBytes / int64(len(streamFiles)), create: func() (*os.File, error) {
-			return as.root.OpenFile(a.name+"/"+file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-		}}
+		a.logs[stream] = &capture{limit: as.logBytes / int64(len(streamFiles)),
+			create: func() (*os.File, error) { return as.create(a.name, file) }}
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -121,22 +125,32 @@ func (as *attempts) begin(job Job) (*attemptDir, error) {
 	return a, nil
 }
 
+// create makes a file for output.
+func (as *attempts) create(name, file string) (*os.File, error) {
+	if err := as.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return as.root.OpenFile(name+"/"+file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+}
+
 func attemptName(job string, attempt int) string { return job + "." + strconv.Itoa(attempt) }
 
-// path is the absolute path of a file in the directory, for the job.
-func (a *attemptDir) path(file string) string { return filepath.Join(a.of.dir, a.name, file) }
-
-// end clears the directory but for the output, and lets old ones go.
+// end keeps the output and nothing else, and lets old output go.
 func (a *attemptDir) end() {
 	var n int64
+	var incomplete error
 	for _, c := range a.logs {
 		size, err := c.end()
-		if err != nil {
-			a.of.log.Warn("output of an attempt is incomplete", "attempt", a.name, "error", err)
-		}
+		incomplete = errors.Join(incomplete, err)
 		n += size
 	}
-	a.removeExchange()
+	if incomplete != nil {
+		a.of.log.Warn("output of an attempt is incomplete", "attempt", a.name, "error", incomplete)
+	}
+	if incomplete != nil && n == 0 {
+		a.of.remove(a.name) // there may be an empty file
+	}
+	a.exchange.end()
 	a.of.keep(a.name, n)
 }
 
@@ -145,9 +159,6 @@ func (as *attempts) keep(name string, n int64) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	delete(as.live, name)
-	if n == 0 {
-		as.remove(name)
-	}
 	as.ended[name] = n
 	as.order = append(as.order, name)
 	as.bytes += n
@@ -166,11 +177,17 @@ func (as *attempts) forget(name string) {
 }
 
 func (as *attempts) dropLocked(name string) {
-	as.bytes -= as.ended[name]
+	n := as.ended[name]
+	as.bytes -= n
 	delete(as.ended, name)
-	i := slices.Index(as.order, name)
-	as.order = slices.Delete(as.order, i, i+1)
-	as.remove(name)
+	if i := slices.Index(as.order, name); i == 0 {
+		as.order = as.order[1:] // the usual case, of many
+	} else {
+		as.order = slices.Delete(as.order, i, i+1)
+	}
+	if n > 0 {
+		as.remove(name)
+	}
 }
 
 func (as *attempts) remove(name string) {

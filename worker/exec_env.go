@@ -47,7 +47,7 @@ func jobEnv(job Job, w work, a *attemptDir, addresses, mark string) []string {
 	e.set("MUSTER_TOKEN", job.Token())
 	e.set(processMark, mark)
 	for _, f := range exchangeFiles {
-		e.set(f.variable, a.path(f.name))
+		e.set(f.variable, a.exchange.path(f.name))
 	}
 	return e.list
 }

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 )
 
@@ -37,26 +35,6 @@ const (
 	// complaintLines is how many last lines of standard error explain a failure.
 	complaintLines = 3
 )
-
-// createExchange makes the files of the contract, so that they have our permissions whatever the job's umask.
-func (a *attemptDir) createExchange(job Job) error {
-	for _, f := range exchangeFiles {
-		var content []byte
-		if f.name == inputFile {
-			content = jobInput(job)
-		}
-		if err := a.root.WriteFile(a.name+"/"+f.name, content, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *attemptDir) removeExchange() {
-	for _, f := range exchangeFiles {
-		_ = a.root.RemoveAll(a.name + "/" + f.name) // whatever the job made of it
-	}
-}
 
 // jobInput is the content of $MUSTER_INPUT.
 func jobInput(job Job) []byte {
@@ -130,10 +108,9 @@ func (a *attemptDir) complaint() string {
 	return strings.Join(lines[max(0, len(lines)-complaintLines):], "\n")
 }
 
-// read reads at most limit bytes of a regular file in the attempt's directory; more says that it has more. The job
-// may have put anything in its place: no link is followed, no pipe waited on.
+// read reads at most limit bytes of a regular file that the job left; more says that it has more.
 func (a *attemptDir) read(name string, limit int64) (data []byte, more bool, err error) {
-	f, err := a.open(name)
+	f, err := a.exchange.open(name)
 	if err != nil {
 		return nil, false, ignoreMissing(err)
 	}
@@ -143,26 +120,6 @@ func (a *attemptDir) read(name string, limit int64) (data []byte, more bool, err
 		return data[:limit], true, err
 	}
 	return data, false, err
-}
-
-func (a *attemptDir) open(name string) (*os.File, error) {
-	path := a.name + "/" + name
-	before, err := a.root.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !before.Mode().IsRegular() {
-		return nil, fmt.Errorf("is not a regular file but %v", before.Mode().Type())
-	}
-	f, err := a.root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	// Invariant: what we read is what we looked at; a link put there meanwhile leads elsewhere.
-	if after, err := f.Stat(); err != nil || !os.SameFile(before, after) {
-		return nil, errors.Join(errors.New("was replaced while it was read"), err, f.Close())
-	}
-	return f, nil
 }
 
 func ignoreMissing(err error) error {

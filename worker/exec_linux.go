@@ -84,3 +84,12 @@ func marked(mark, value string) (found []int) {
 	}
 	return found
 }
+
+// openElsewhere says whether somebody else may have f open: a lease to write is given only to whoever has a file alone.
+func openElsewhere(f *os.File) bool {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		return true // or this file system, or the system's settings, have no leases
+	}
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return err != nil
+}

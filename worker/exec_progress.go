@@ -90,12 +90,12 @@ func (pp *progressPoller) look() int {
 }
 
 func (w *progressWatch) look(a *attemptDir) {
-	info, err := a.root.Lstat(a.name + "/" + progressFile)
+	info, err := a.exchange.root.Lstat(progressFile)
 	if err != nil || info.Size() == w.size && info.ModTime().Equal(w.mtime) {
 		return
 	}
 	w.size, w.mtime = info.Size(), info.ModTime()
-	f, err := a.open(progressFile)
+	f, err := a.exchange.open(progressFile)
 	if err != nil {
 		return // a job that spoils its progress file has no progress
 	}

@@ -31,15 +31,16 @@ func TestExecContract(t *testing.T) {
 		{"text result is kept as it is", `echo hello > "$MUSTER_RESULT"`, outcome{result: Bytes([]byte("hello\n"))}},
 		{"bytes result", `printf '\377\000' > "$MUSTER_RESULT"`, outcome{result: Bytes([]byte{0xff, 0})}},
 		{"result replaced by rename", `echo 1 > r && mv r "$MUSTER_RESULT"`, outcome{result: Result{data: []byte("1"), json: true}}},
-		{"result removed is no result", `rm "$MUSTER_RESULT"`, outcome{}},
+		{"result removed is no result", `echo 1 > "$MUSTER_RESULT"; rm "$MUSTER_RESULT"`, outcome{}},
+		{"result that its owner may not read", `echo 1 > "$MUSTER_RESULT"; chmod 0 "$MUSTER_RESULT"`, outcome{result: Result{data: []byte("1"), json: true}}},
 		{"result of the largest size", `head -c 262144 /dev/zero > "$MUSTER_RESULT"`, outcome{result: Bytes(make([]byte, ResultBytesMax))}},
 		{"result too large", `head -c 262145 /dev/zero > "$MUSTER_RESULT"`,
 			outcome{failure: "$MUSTER_RESULT is larger than 262144 bytes: hand on large data by reference"}},
 		{"result is a link", `ln -sf /etc/passwd "$MUSTER_RESULT"`,
 			outcome{failure: "read $MUSTER_RESULT: is not a regular file but L---------"}},
-		{"result is a pipe that nobody writes to", `rm "$MUSTER_RESULT"; mkfifo "$MUSTER_RESULT"`,
+		{"result is a pipe that nobody writes to", `mkfifo "$MUSTER_RESULT"`,
 			outcome{failure: "read $MUSTER_RESULT: is not a regular file but p---------"}},
-		{"result is a directory", `rm "$MUSTER_RESULT"; mkdir "$MUSTER_RESULT"`,
+		{"result is a directory", `mkdir "$MUSTER_RESULT"`,
 			outcome{failure: "read $MUSTER_RESULT: is not a regular file but d---------"}},
 		{"exit code", `exit 3`, outcome{failure: "exit code 3", exit: 3}},
 		{"exit code with last words", `echo one >&2; echo two >&2; exit 4`, outcome{failure: "exit code 4:\none\ntwo", exit: 4}},
@@ -109,7 +110,7 @@ func TestExecInput(t *testing.T) {
 		{Name: "bytes", Result: []byte{0xff, 0xfe}},
 		{Name: "none"},
 	}
-	got := x.run(t.Context(), job, script(`cat "$MUSTER_INPUT" > "$MUSTER_RESULT"; stat -c %a "$MUSTER_INPUT" "$MUSTER_RESULT" "$(dirname "$MUSTER_INPUT")"`))
+	got := x.run(t.Context(), job, script(`cat "$MUSTER_INPUT" > "$MUSTER_RESULT"; stat -c %a "$MUSTER_INPUT" "$(dirname "$MUSTER_INPUT")"`))
 	var input any
 	if err := json.Unmarshal(got.result.data, &input); err != nil {
 		t.Fatal(err, got)
@@ -121,11 +122,17 @@ func TestExecInput(t *testing.T) {
 	if diff := cmp.Diff(want, input); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)
 	}
-	if modes := output(t, x, job, stdoutStream); modes != "600\n600\n700\n" {
+	if modes := output(t, x, job, stdoutStream); modes != "600\n700\n" {
 		t.Errorf("modes are %q", modes)
 	}
 	if left, _ := filepath.Glob(filepath.Join(x.attempts.dir, "*", "*")); len(left) != 1 {
 		t.Errorf("of the attempt is left %v, want its output only", left)
+	}
+	left, _ := filepath.Glob(filepath.Join(x.attempts.exchanges.dir, "*", "*"))
+	for _, path := range left {
+		if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+			t.Errorf("of the exchange is left %s, %v", path, err)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ func FuzzExchange(f *testing.F) {
 	f.Cleanup(func() { a.end(); _ = as.close() })
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range []string{resultFile, errorFile, progressFile} {
-			if err := os.WriteFile(a.path(name), data, 0o600); err != nil {
+			if err := os.WriteFile(a.exchange.path(name), data, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
