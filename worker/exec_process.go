@@ -53,7 +53,7 @@ func (e processEnd) String() string {
 
 // process is a running process that leads a group of its own.
 type process struct {
-	os    *os.Process
+	child child
 	group int
 	guard *guard
 	pumps sync.WaitGroup
@@ -70,20 +70,21 @@ func (x *executor) startProcess(path string, w work, env []string, a *attemptDir
 	ends := [2]*os.File{}
 	for i := range ends {
 		var err error
-		if p.pipes[i], ends[i], err = os.Pipe(); err != nil {
+		if p.pipes[i], ends[i], err = outputPipe(); err != nil {
 			return nil, errors.Join(err, closeAll(p.pipes[:]), closeAll(ends[:]))
 		}
 	}
+	attr := &syscall.ProcAttr{Dir: w.dir, Env: env, Sys: groupAttr(),
+		Files: []uintptr{x.null.Fd(), ends[stdoutStream].Fd(), ends[stderrStream].Fd()}}
 	err := x.spawner.do(func() (err error) {
-		p.os, err = os.StartProcess(path, w.args, &os.ProcAttr{Dir: w.dir, Env: env, Sys: groupAttr(),
-			Files: []*os.File{x.null, ends[stdoutStream], ends[stderrStream]}})
-		if err == nil {
-			p.group = p.os.Pid
+		if p.child, err = startChild(path, w.args, attr); err == nil {
+			p.group = p.child.pid
 			x.guard.add(p.group)
 		}
 		return err
 	})
 	if err != nil {
+		err = &os.PathError{Op: "fork/exec", Path: path, Err: err}
 		return nil, errors.Join(err, closeAll(p.pipes[:]), closeAll(ends[:]))
 	}
 	for i, pipe := range p.pipes {
@@ -152,24 +153,30 @@ func (p *process) signal(s syscall.Signal) {
 // reap waits for the process and ends what is left of its group. A group that was told to stop has until killed is
 // closed; else it goes with its leader.
 func (p *process) reap(killed <-chan struct{}) processEnd {
-	state, err := awaitExit(p.os)
+	status, reaped, err := p.child.awaitExit()
 	p.mu.Lock()
 	stopped := p.stopped
 	if !stopped {
 		_ = syscall.Kill(-p.group, syscall.SIGKILL)
 	}
-	if state == nil && err == nil {
-		state, err = p.os.Wait()
+	if !reaped {
+		status, err = reapChild(p.child.pid)
 	}
 	p.reaped = !stopped
 	p.mu.Unlock()
 	if stopped {
 		p.awaitGroup(killed)
 	}
-	if err != nil {
-		return processEnd{err: err, stopped: stopped}
+	return processEnd{status: status, err: err, stopped: stopped}
+}
+
+// reapChild waits for a process of ours to end and takes its status.
+func reapChild(pid int) (status syscall.WaitStatus, err error) {
+	for {
+		if _, err = syscall.Wait4(pid, &status, 0, nil); !errors.Is(err, syscall.EINTR) {
+			return status, err
+		}
 	}
-	return processEnd{status: state.Sys().(syscall.WaitStatus), stopped: stopped}
 }
 
 // awaitGroup waits until nobody is in the group. Its number stays taken as long as somebody is.

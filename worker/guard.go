@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,6 +25,10 @@ const (
 	guardWriteTimeout = time.Second
 	// guardRestartPause keeps a guard that cannot live from being started in a tight loop.
 	guardRestartPause = time.Second
+	// guardReadPause is how long the guard lets words gather: it would else be woken twice for every job.
+	guardReadPause = 100 * time.Millisecond
+	// guardReadBytes is what it takes at once: as much as a pipe holds.
+	guardReadBytes = 64 << 10
 	// guardEndTimeout is for a guard to end when it is no longer needed.
 	guardEndTimeout = 5 * time.Second
 	// The guard looks for processes that left their group until it has found none for guardCleanSweeps times, but
@@ -39,7 +44,25 @@ const (
 // came to pass. It returns after that. Signals that would end it with its worker are ignored.
 func Guard(r io.Reader) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	if f, ok := r.(*os.File); ok {
+		r = &restfulReader{pipe: f}
+	}
 	return watchOver(r)
+}
+
+// restfulReader reads a pipe, and after each read takes a rest unless the pipe's writer is gone.
+type restfulReader struct {
+	pipe *os.File
+	read bool
+}
+
+func (r *restfulReader) Read(p []byte) (int, error) {
+	if r.read {
+		// No events are asked for: the writer's end comes through always. An error is as good as a rest.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(r.pipe.Fd())}}, int(guardReadPause/time.Millisecond))
+	}
+	r.read = true
+	return r.pipe.Read(p)
 }
 
 // watchOver takes the words of a worker until r ends, and kills what is left then.
@@ -47,6 +70,7 @@ func watchOver(r io.Reader) error {
 	groups := make(map[int]bool)
 	mark := ""
 	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, guardReadBytes), guardReadBytes)
 	for lines.Scan() {
 		if err := guardWord(lines.Text(), groups, &mark); err != nil {
 			return err

@@ -60,6 +60,25 @@ func TestNothingOutlivesAKilledWorker(t *testing.T) {
 	}
 }
 
+func TestGuardAtRestTakesEveryWord(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		for i := range 8_000 { // more than a pipe holds
+			fmt.Fprintln(w, i+2)
+			fmt.Fprintln(w, -i-2)
+		}
+		fmt.Fprintln(w, "the end")
+		_ = w.Close()
+	}()
+	if err := watchOver(&restfulReader{pipe: r}); err == nil || !strings.Contains(err.Error(), `"the end"`) {
+		t.Errorf("the last word gave %v", err)
+	}
+}
+
 func TestLostGuardIsReplaced(t *testing.T) {
 	held := fifo(t)
 	x, _ := newExecutor(t, 1<<20, selfAs(asGuard)...)
