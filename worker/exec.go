@@ -27,6 +27,9 @@ import (
 //	exit    0 is DONE, all else FAILED; a process ended by signal n counts as exit code 128+n
 //	stop    SIGTERM to the process group, after the kill grace SIGKILL
 //
+// The input is there at the start; the other files are made by a job that has something to say. All are in a directory
+// of the attempt's own, which is cleared when it ends.
+//
 // A command runs in its dir, or in the worker's own working directory. Its program is looked up in the PATH that the
 // job sees. Standard input is empty; output goes to the attempt's logs and is never parsed. When the process has
 // ended, what is left of its group is killed.

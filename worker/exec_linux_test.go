@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,4 +25,26 @@ func TestOrphansThatNobodyReapsAreGone(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	<-said
+}
+
+func TestExitIsAwaitedWithoutAPidfd(t *testing.T) {
+	for _, with := range []bool{true, false} {
+		c, err := startChild(shell, []string{shell, "-c", "exit 7"}, &syscall.ProcAttr{Env: []string{}, Sys: groupAttr()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !with && c.fd != nil { // as on an old kernel
+			_ = c.fd.Close()
+			c.fd = nil
+		}
+		if _, reaped, err := c.awaitExit(); reaped || err != nil {
+			t.Error(reaped, err)
+		}
+		if err := syscall.Kill(c.pid, 0); err != nil {
+			t.Error("its number is free before it is reaped:", err)
+		}
+		if status, err := reapChild(c.pid); status.ExitStatus() != 7 || err != nil {
+			t.Error(status, err)
+		}
+	}
 }
