@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/musterhq/muster/fsm"
@@ -85,15 +86,9 @@ func TestLeaderChangeBetweenParts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var rest []running
-	for _, o := range all {
-		if o.Tasker() == leader || o.Tasker().IsLeader() {
-			o.stop()
-		} else {
-			rest = append(rest, o)
-		}
-	}
-	leader = theLeader(t, rest...)
+	at := slices.IndexFunc(all, func(o running) bool { return o.Tasker().IsLeader() })
+	all[at].stop() // it hands over: no other is to be stopped for leading by now
+	leader = theLeader(t, slices.Delete(all, at, at+1)...)
 	var no *fsm.Refusal
 	if _, err := leader.Propose(t.Context(), last); !errors.As(err, &no) || no.Code != fsm.CodeNotFound {
 		t.Fatalf("the last part was answered %v", err)
