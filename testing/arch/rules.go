@@ -14,12 +14,13 @@ var Directly = map[string][]string{
 	"config":          {},
 	"cluster/gossip":  {"rpc/pack"},
 	"cluster":         {"fsm", "cluster/gossip", "config", "rpc/pack"},
+	"cluster/backup":  {"fsm"},
 	"rpc/wire/duplex": {"rpc/wire", "rpc/pack"},
 	"rpc/client":      {"rpc/wire", "rpc/wire/duplex", "rpc/pack", "cluster/gossip", "config"},
 	"rpc/server":      {"cluster", "fsm", "rpc/wire", "rpc/wire/duplex", "rpc/pack", "config"},
 	// rpc/wire: both ways in bring a submitted request into one canonical form, so that a key repeated the other way
 	// is the same body.
-	"rpc/api": {"cluster", "fsm", "rpc/rest", "rpc/spec", "rpc/wire", "config"},
+	"rpc/api": {"cluster", "cluster/backup", "fsm", "rpc/rest", "rpc/spec", "rpc/wire", "config"},
 	"worker":  {"rpc/client", "rpc/wire", "rpc/pack", "cluster/gossip", "config"},
 	// What `muster bench` measures with: a Manager and a worker from outside.
 	"worker/load": {"worker", "rpc/client", "rpc/wire", "config"},
