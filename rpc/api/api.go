@@ -48,8 +48,9 @@ type Server struct {
 
 	statusWait time.Duration // statusTimeout, but in tests
 
-	watchers atomic.Int32
-	picks    picks
+	watchers  atomic.Int32
+	snapshots atomic.Int32 // readers of them
+	picks     picks
 
 	closing   context.Context // done when streams and long polls must end
 	endStream context.CancelFunc

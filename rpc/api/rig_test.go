@@ -24,6 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder(mediaBinary, openapi3filter.PlainBodyDecoder)
 	goleak.VerifyTestMain(m)
 }
 

@@ -27,10 +27,11 @@ func (rt route) pattern() string { return rt.method + " " + rt.path }
 
 // Media types of answers that are not JSON documents of rpc/rest.
 const (
-	mediaSSE  = "text/event-stream"
-	mediaText = "text/plain; charset=utf-8"
-	mediaHTML = "text/html; charset=utf-8"
-	mediaJSON = "application/json"
+	mediaSSE    = "text/event-stream"
+	mediaText   = "text/plain; charset=utf-8"
+	mediaHTML   = "text/html; charset=utf-8"
+	mediaJSON   = "application/json"
+	mediaBinary = "application/octet-stream"
 )
 
 // page are the parameters of a list.
@@ -128,5 +129,7 @@ func (s *Server) operatorRoutes() []route {
 			handler: s.transferLeadership, in: rest.Transfer{}, out: rest.RaftServers{}},
 		{method: "DELETE", path: "/v1/operator/raft/{id}", id: "removeServer", summary: "Take a coordinator out of the Raft configuration.",
 			handler: s.removeServer, out: rest.RaftServers{}},
+		{method: "GET", path: "/v1/operator/snapshot", id: "saveSnapshot", summary: "The whole state as a file, with a checksum at its end.",
+			handler: s.getSnapshot, out: mediaBinary, stream: true},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -202,6 +203,16 @@ func (c *Client) Alive(ctx context.Context, a Alive) (AliveAnswer, error) {
 // longer the worker's; after an unclear outcome the same report may be stale because it was taken already.
 func (c *Client) Report(ctx context.Context, job string, r Report) (Reported, error) {
 	return post[Reported](ctx, c, r, "jobs", job, "state")
+}
+
+// Snapshot reads the whole state as a file. A reader that is cut short gets an error; the file has a checksum besides. The
+// caller closes it.
+func (c *Client) Snapshot(ctx context.Context) (io.ReadCloser, error) {
+	resp, err := c.exchange(ctx, call{method: http.MethodGet, path: "/v1/operator/snapshot", repeatable: true})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
 // RaftServers lists the Raft configuration.
