@@ -14,7 +14,9 @@ func newOperator(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "operator", Short: "run the cluster itself"}
 	raft := &cobra.Command{Use: "raft", Short: "the coordinators' Raft configuration"}
 	raft.AddCommand(newRaftList(a), newRaftTransfer(a), newRaftRemove(a))
-	c.AddCommand(raft)
+	snapshot := &cobra.Command{Use: "snapshot", Short: "the whole state of a cluster in a file"}
+	snapshot.AddCommand(newSnapshotSave(a), newSnapshotInspect(a))
+	c.AddCommand(raft, snapshot)
 	return c
 }
 

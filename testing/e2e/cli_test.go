@@ -29,6 +29,7 @@ func TestCommandLine(t *testing.T) {
 		{"graph", cliGraph},
 		{"cancel and retry", cliCancelRetry},
 		{"exit codes of what is wrong", cliWrong},
+		{"snapshot", cliSnapshot},
 		{"transfer of leadership", cliTransfer},
 	})
 }
@@ -258,4 +259,30 @@ func cliTransfer(t *testing.T, c *harness.Cluster) {
 		}
 		return nil
 	})
+}
+
+// cliSnapshot saves the state by way of each coordinator, and finds in the file what the cluster has.
+func cliSnapshot(t *testing.T, c *harness.Cluster) {
+	want(t, c.CLI("run", "--", "true"), 0)
+	var listed struct {
+		Requests []struct{} `json:"requests"`
+	}
+	if err := json.Unmarshal([]byte(want(t, c.CLI("requests", "-o", "json"), 0).Stdout), &listed); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Coordinators() {
+		path := filepath.Join(t.TempDir(), n.Name()+".snapshot")
+		want(t, c.CLI("operator", "snapshot", "save", path, "--addr", n.Addresses().HTTP), 0)
+		var found struct {
+			Node     string `json:"node"`
+			Requests int    `json:"requests"`
+		}
+		text := want(t, c.CLI("operator", "snapshot", "inspect", path, "-o", "json"), 0).Stdout
+		if err := json.Unmarshal([]byte(text), &found); err != nil {
+			t.Fatal(err)
+		}
+		if found.Node != c.Leader().Name() || found.Requests != len(listed.Requests) {
+			t.Errorf("saved at %s: %+v, want %d requests of the leader\n%s", n.Name(), found, len(listed.Requests), text)
+		}
+	}
 }
