@@ -37,7 +37,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 				r := filled[fsm.RequestInfo]().(*fsm.RequestInfo)
 				r.State, r.Jobs = fsm.Failed, 100
 				return r
-			}},
+			},
+			unseen: []string{"Ending"}}, // no document has it yet
 		{name: "job", to: func(v any) any { return jobOf(*v.(*fsm.JobInfo), nameTable{}) },
 			from: func() any {
 				j := filled[fsm.JobInfo]().(*fsm.JobInfo)
