@@ -88,10 +88,14 @@ type result struct {
 // progress is the line by which go test tells how a fuzzer is getting on.
 var progress = regexp.MustCompile(`execs: (\d+) .*new interesting: (\d+) \(total: (\d+)\)`)
 
+// minimizeTime is how long Go may make one interesting input smaller. Its default, a minute, leaves a slow fuzzer no time for
+// anything else.
+const minimizeTime = "2s"
+
 // run runs the fuzzer for d on one core.
 func (f fuzzer) run(ctx context.Context, d time.Duration) result {
 	begun := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+f.Name+"$", "-fuzztime", d.String(), "-parallel", "1", f.Path)
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+f.Name+"$", "-fuzztime", d.String(), "-fuzzminimizetime", minimizeTime, "-parallel", "1", f.Path)
 	cmd.Cancel = func() error { return cmd.Process.Signal(interrupt) } // so that go test ends its own processes
 	out, err := cmd.CombinedOutput()
 	r := result{took: time.Since(begun), output: string(out), err: err}
