@@ -53,6 +53,12 @@ func (f *slowFuture) Error() error {
 	return err
 }
 
+func (s *slowLog) view() *fsm.View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m.View()
+}
+
 func (f *slowFuture) Response() any { return f.answers }
 func (f *slowFuture) Index() uint64 { return 0 }
 

@@ -21,6 +21,7 @@ type watchNet struct {
 	mu     sync.Mutex
 	hosts  map[string]*watchHost
 	silent map[[2]string]bool // from, to
+	reject map[[2]string]bool // from, to: as if nobody listened there
 	serves sync.WaitGroup
 }
 
@@ -54,9 +55,9 @@ func (h *watchHost) voters() []string                         { return []string{
 func (h *watchHost) campaign() {
 	h.mu.Lock()
 	h.campaigns = append(h.campaigns, time.Since(h.began))
-	r := reign{h.id, h.now.term + 1}
+	r, wins := reign{h.id, h.now.term + 1}, h.wins
 	h.mu.Unlock()
-	if h.wins {
+	if wins {
 		h.net.elect(r)
 	}
 }
@@ -65,6 +66,19 @@ func (h *watchHost) stood() []time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.campaigns)
+}
+
+func (h *watchHost) tell(i *nodeInfo) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i.LastIndex, i.Applied = h.index, h.applied
+}
+
+// set changes a host that runs.
+func (h *watchHost) set(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
 }
 
 func (h *watchHost) follow(r reign) {
@@ -81,12 +95,15 @@ func (h *watchHost) follow(r reign) {
 }
 
 func newWatchNet() *watchNet {
-	return &watchNet{hosts: make(map[string]*watchHost), silent: make(map[[2]string]bool)}
+	return &watchNet{hosts: make(map[string]*watchHost), silent: make(map[[2]string]bool), reject: make(map[[2]string]bool)}
 }
 
 func (n *watchNet) dial(ctx context.Context, from, to string) (net.Conn, error) {
 	n.mu.Lock()
 	h, silent := n.hosts[to], n.silent[[2]string{from, to}]
+	if n.reject[[2]string{from, to}] {
+		h = nil
+	}
 	n.mu.Unlock()
 	if silent {
 		<-ctx.Done()
@@ -121,7 +138,7 @@ func (n *watchNet) start(t *testing.T, id string, index uint64) *watchHost {
 	for _, other := range h.voters() {
 		book.heardOf(member{ID: other, RPC: other})
 	}
-	h.peers = newPeering(cfg, dir, id, "", book, nil, func(i *nodeInfo) { i.LastIndex, i.Applied = h.index, h.applied }, testLog(t))
+	h.peers = newPeering(cfg, dir, id, "", book, nil, h.tell, testLog(t))
 	h.peers.dial = func(ctx context.Context, address string) (net.Conn, error) { return n.dial(ctx, id, address) }
 	h.peers.follow = func() string { return h.follows().leader }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -170,6 +187,13 @@ func (n *watchNet) silence(silent bool, ways ...[2]string) {
 	}
 }
 
+// refuse has dials fail as if nobody listened there.
+func (n *watchNet) refuse(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reject[[2]string{from, to}] = true
+}
+
 func (n *watchNet) end() {
 	n.mu.Lock()
 	var ids []string
@@ -192,7 +216,7 @@ func watched(t *testing.T, f func(t *testing.T, n *watchNet, a, b, c *watchHost)
 		n.elect(reign{"a", 1})
 		time.Sleep(time.Second)
 		for _, h := range []*watchHost{b, c} {
-			h.began = time.Now()
+			h.set(func() { h.began = time.Now() })
 		}
 		f(t, n, a, b, c)
 		n.end()
@@ -229,7 +253,8 @@ func TestCrashedLeaderIsReplacedAtOnce(t *testing.T) {
 // Of equally long logs that one counts which is applied further.
 func TestFollowerThatHasAppliedMoreStandsFirst(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
-		b.index, b.applied, c.applied = 10, 5, 9
+		b.set(func() { b.index, b.applied = 10, 5 })
+		c.set(func() { c.applied = 9 })
 		n.crash("a")
 		time.Sleep(time.Minute)
 		within(t, c, 0, 30*time.Millisecond)
@@ -240,7 +265,8 @@ func TestFollowerThatHasAppliedMoreStandsFirst(t *testing.T) {
 // The first to stand comes to nothing: the other one stands later, once.
 func TestSecondFollowerStandsWhenTheFirstIsNotElected(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
-		c.wins, b.wins = false, false
+		b.set(func() { b.wins = false })
+		c.set(func() { c.wins = false })
 		n.crash("a")
 		time.Sleep(time.Minute)
 		within(t, c, 0, 30*time.Millisecond)
@@ -251,7 +277,8 @@ func TestSecondFollowerStandsWhenTheFirstIsNotElected(t *testing.T) {
 // A node stands against the leader of a term once, however often it comes to follow it.
 func TestAtMostOneCampaignInATerm(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, _, b, c *watchHost) {
-		c.wins, b.wins = false, false
+		b.set(func() { b.wins = false })
+		c.set(func() { c.wins = false })
 		n.crash("a")
 		for range 10 {
 			time.Sleep(5 * time.Second)
@@ -297,13 +324,7 @@ func TestSilentLeaderIsLeftToTheHeartbeats(t *testing.T) {
 // One follower alone finds that the leader has ended: it is mistaken.
 func TestOneFollowerAloneDoesNotStand(t *testing.T) {
 	watched(t, func(t *testing.T, n *watchNet, a, b, c *watchHost) {
-		real := b.peers.dial
-		b.peers.dial = func(ctx context.Context, address string) (net.Conn, error) {
-			if address == "a" {
-				return nil, fmt.Errorf("rejected: %w", syscall.ECONNREFUSED)
-			}
-			return real(ctx, address)
-		}
+		n.refuse("b", "a")
 		a.cut()
 		time.Sleep(time.Minute)
 		still(t, b, c)
@@ -354,15 +375,13 @@ func TestWitnessOutOfSightOfTheLeaderDoesNotAgree(t *testing.T) {
 func TestFollowerWithoutAWatchIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newWatchNet()
-		a, b, c := n.start(t, "a", 10), n.start(t, "b", 9), n.start(t, "c", 10)
+		_, b, c := n.start(t, "a", 10), n.start(t, "b", 9), n.start(t, "c", 10)
 		b.follow(reign{"a", 1})
 		time.Sleep(time.Second)
-		c.began = time.Now()
-		life := a.peers.life
-		a.peers.life = 0 // so that it cannot be watched any more
+		c.set(func() { c.began = time.Now() })
+		n.refuse("c", "a") // so that c cannot watch it
 		c.follow(reign{"a", 1})
 		time.Sleep(20 * time.Millisecond)
-		a.peers.life = life
 		n.crash("a")
 		time.Sleep(time.Minute)
 		within(t, c, 20*time.Millisecond, 150*time.Millisecond)

@@ -110,7 +110,7 @@ func TestCommitterDropsWhatNobodyWaitsFor(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(time.Minute)
-		if _, there := l.m.View().SessionByName("given-up"); there {
+		if _, there := l.view().SessionByName("given-up"); there {
 			t.Error("it was proposed although nobody waited for it any more")
 		}
 		if n := c.waiting(); n != 0 {

@@ -139,8 +139,11 @@ func TestClusterOnItsOwnNetwork(t *testing.T) {
 	r := c.Submit(`jobs: [{name: a, shell: "true"}]`)
 	c.WaitRequest(r.ID, "done")
 	c.Network().Heal()
-	if res := c.CLI("status"); res.Code != 0 {
-		t.Errorf("muster status: %d %s", res.Code, res.Stderr)
-	}
+	Until(t, BoundDefault, "one cluster again", func() error { // the healed node may need another election to come in
+		if res := c.CLI("status"); res.Code != 0 {
+			return fmt.Errorf("muster status: %d %s", res.Code, res.Stderr)
+		}
+		return nil
+	})
 	c.CheckHashes()
 }

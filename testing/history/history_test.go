@@ -84,6 +84,9 @@ var good = map[string][]*Op{
 	"failed, then tried again": {
 		at(1, 2, pick("a", 1), ok), at(3, 4, word(Failed, "a", 1), ok), at(5, 6, word(Failed, "a", 1), ok), at(7, 8, readJob, job("delayed", "a", 1)), at(7, 10, pick("a", 2), ok),
 	},
+	"handed out again to its holder": {
+		at(1, 2, pick("a", 1), ok), at(3, 0, word(Start, "a", 1), ok), at(1, 6, pick("a", 1), ok), at(7, 8, word(Start, "a", 1), ok), at(9, 10, word(Done, "a", 1), ok),
+	},
 	"cancelled and retried": {
 		at(1, 2, submit, accepted), at(1, 2, pick("a", 1), ok), at(3, 4, cancel, ok), at(5, 6, readJob, job(cancelled, "a", 1)), at(7, 8, word(Done, "a", 1), stale),
 		at(9, 10, retry, ok), at(9, 12, pick("b", 2), ok), at(13, 14, word(Done, "b", 2), ok),
@@ -114,6 +117,8 @@ var bad = map[string][]*Op{
 	"DONE by whom it was not granted":          {at(1, 2, pick("a", 1), ok), at(3, 4, word(Done, "b", 1), ok)},
 	"DONE twice, by two":                       {at(1, 2, pick("a", 1), ok), at(1, 3, pick("b", 2), ok), at(1, 9, word(Done, "a", 1), ok), at(1, 9, word(Done, "b", 2), ok)},
 	"one attempt granted twice":                {at(1, 2, pick("a", 1), ok), at(1, 4, pick("b", 1), ok)},
+	"handed out again after its end":           {at(1, 2, pick("a", 1), ok), at(3, 4, word(Done, "a", 1), ok), at(5, 6, pick("a", 1), ok)},
+	"handed out again after another had it":    {at(1, 2, pick("a", 1), ok), at(3, 4, pick("b", 2), ok), at(5, 6, pick("a", 1), ok)},
 	"granted after it was done":                {at(1, 2, pick("a", 1), ok), at(3, 4, word(Done, "a", 1), ok), at(5, 6, pick("b", 2), ok)},
 	"granted after its request was cancelled":  {at(1, 2, submit, accepted), at(3, 4, cancel, ok), at(5, 6, pick("a", 1), ok)},
 	"DONE after its request was cancelled":     {at(1, 2, submit, accepted), at(1, 2, pick("a", 1), ok), at(3, 4, cancel, ok), at(5, 6, word(Done, "a", 1), ok)},

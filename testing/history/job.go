@@ -27,6 +27,9 @@ type jobModel struct{ strangers bool }
 func (m jobModel) step(s jobState, in Input, out Output) (jobState, bool) {
 	switch in.Kind {
 	case Pick:
+		if s.State == held && in.Attempt == s.Attempt && in.Worker == s.Worker {
+			return s, true // handed out again to its holder, who seemed not to have it
+		}
 		ok := (s.State == free || s.State == held) && in.Attempt > s.Attempt
 		return jobState{State: held, Attempt: in.Attempt, Worker: in.Worker}, ok
 	case Start, Done, Failed, Return:
