@@ -54,6 +54,22 @@ func TestNoFieldIsForgotten(t *testing.T) {
 				s.State, s.Reason = fsm.Failed, fsm.ReasonError
 				return s
 			}},
+		{name: "cause", to: func(v any) any { return causeOf(v.(*fsm.Cause)) },
+			from: func() any {
+				c := filled[fsm.Cause]().(*fsm.Cause)
+				c.Kind, c.Reason, c.State = fsm.CauseRetried, fsm.ReasonError, fsm.Delayed
+				return c
+			},
+			unseen: append([]string{"Jobs.0.When"}, causeUnseen...), // of needs
+			unset:  []string{"jobs.0.when"}},
+		{name: "cause of needs", to: func(v any) any { return causeOf(v.(*fsm.Cause)) },
+			from: func() any {
+				c := filled[fsm.Cause]().(*fsm.Cause)
+				c.Kind, c.Reason, c.Jobs[0].When = fsm.CauseNeeds, fsm.ReasonError, fsm.WhenFailed
+				return c
+			},
+			unseen: append([]string{"State"}, causeUnseen...),
+			unset:  []string{"state"}},
 		{name: "worker", from: filled[fsm.WorkerInfo],
 			to:     func(v any) any { return workerOf(*v.(*fsm.WorkerInfo), newFake()) },
 			unseen: []string{"Incarnation", "Draining"}}, // lost says more than draining
@@ -328,5 +344,28 @@ func change(t *testing.T, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 	default:
 		t.Fatalf("cannot change a %s", v.Type())
+	}
+}
+
+// causeUnseen is what a cause does not tell of its workers: GET /v1/workers does.
+var causeUnseen = []string{
+	"Workers.0.WorkerInfo.Incarnation", "Workers.0.WorkerInfo.Queues.0", "Workers.0.WorkerInfo.Labels.0.Key",
+	"Workers.0.WorkerInfo.Labels.0.Value", "Workers.0.WorkerInfo.Running", "Workers.0.WorkerInfo.Draining", "Workers.0.WorkerInfo.Joined",
+}
+
+// TestEveryCauseHasWords pairs the kinds of causes with those that programs rely on.
+func TestEveryCauseHasWords(t *testing.T) {
+	for kind, word := range map[fsm.CauseKind]string{
+		fsm.CauseNeeds: rest.CauseNeeds, fsm.CauseSettling: rest.CauseSettling, fsm.CauseEnding: rest.CauseEnding,
+		fsm.CauseBackoff: rest.CauseBackoff, fsm.CauseStartAfter: rest.CauseStartAfter, fsm.CauseMaxRunning: rest.CauseMaxRunning,
+		fsm.CauseNoWorker: rest.CauseNoWorker, fsm.CauseDrained: rest.CauseDrained, fsm.CauseNoSlots: rest.CauseNoSlots,
+		fsm.CauseNotAsking: rest.CauseNotAsking, fsm.CauseQueue: rest.CauseQueue, fsm.CausePicked: rest.CausePicked,
+		fsm.CauseRunning: rest.CauseRunning, fsm.CauseDone: rest.CauseDone, fsm.CauseFailed: rest.CauseFailed,
+		fsm.CauseCancelled: rest.CauseCancelled, fsm.CauseMoved: rest.CauseMoved, fsm.CauseRetried: rest.CauseRetried, fsm.CauseRevived: rest.CauseRevived,
+	} {
+		doc := causeOf(&fsm.Cause{Kind: kind, Reason: fsm.ReasonUser})
+		if doc.Kind != word || doc.Text == "" || doc.Text == doc.Kind {
+			t.Errorf("cause %q, word %q: %+v", kind, word, doc)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
 }
 
 // laterPaths are what that DESIGN names and a later version serves.
-var laterPaths = []string{"/why", "/debug/pprof/"}
+var laterPaths = []string{"/debug/pprof/"}
 
 // refuse says why there is no answer.
 func refuse(w http.ResponseWriter, r *http.Request, allowed []string) error {

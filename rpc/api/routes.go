@@ -97,6 +97,8 @@ func (s *Server) jobRoutes() []route {
 			handler: s.getJob, params: one, out: rest.Job{}},
 		{method: "GET", path: "/v1/jobs/{id}/history", id: "getHistory", summary: "What happened to a job, each step with its log index.",
 			handler: s.getHistory, params: one, out: rest.History{}},
+		{method: "GET", path: "/v1/jobs/{id}/why", id: "why", summary: "What a job waits for, or why it ended as it did.",
+			handler: s.getWhy, params: one, out: rest.Why{}},
 		{method: "GET", path: "/v1/jobs/{id}/logs", id: "getLogs", summary: "Output of an attempt, from its worker.",
 			handler: s.getLogs, params: []string{paramStream, paramAttempt, paramOffset, paramFollow}, out: mediaText, stream: true},
 		{method: "POST", path: "/v1/jobs/{id}/state", id: "reportState", summary: "A worker's word on an attempt; 409 when it is no longer the worker's.",

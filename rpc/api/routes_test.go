@@ -90,6 +90,10 @@ func TestEveryRoute(t *testing.T) {
 	if last := h.Steps[len(h.Steps)-1]; last.State != "failed" || last.Error != "boom" || last.Index == 0 || last.Worker != worker {
 		t.Errorf("history: %+v", h)
 	}
+	y := as[rest.Why](t, r.call(200, "GET", "/v1/jobs/"+list.Jobs[2].ID+"/why", ""))
+	if len(y.Causes) != 1 || y.Causes[0].Kind != rest.CauseCancelled || y.Causes[0].Text != "a need can no longer be met; b is failed (error): boom" || y.State != "cancelled" {
+		t.Errorf("why: %+v", y)
+	}
 	r.fake.set(func() { r.fake.logs[a+"/1/1"] = []byte("some output\n") })
 	if out := r.call(200, "GET", "/v1/jobs/"+a+"/logs?stream=stdout&attempt=1&offset=5&follow=true", ""); string(out.body) != "output\n" || out.Header.Get(rest.HeaderAttempt) != "1" {
 		t.Errorf("logs: %q", out.body)
@@ -169,7 +173,8 @@ func TestBadCalls(t *testing.T) {
 		{status: 404, code: rest.CodeNotFound, method: "POST", path: "/v1/board/alive", body: `{"worker": "w0000000077"}`},
 		{status: 405, code: rest.CodeMethod, method: "DELETE", path: "/v1/requests"},
 		{status: 405, code: rest.CodeMethod, method: "POST", path: "/v1/status"},
-		{status: 501, code: rest.CodeNotImplemented, method: "GET", path: "/v1/jobs/j0000000001-00000/why"},
+		{status: 501, code: rest.CodeNotImplemented, method: "GET", path: "/debug/pprof/heap"},
+		{status: 404, code: rest.CodeNotFound, method: "GET", path: noJob + "/why"},
 		{status: 405, code: rest.CodeMethod, method: "PUT", path: "/v1/operator/snapshot"},
 		{status: 405, code: rest.CodeMethod, method: "POST", path: noRequest + "/jobs", body: "{}"},
 		{status: 400, code: rest.CodeInvalid, method: "GET", path: "/v1/requests?sate=done", detail: "sate"},

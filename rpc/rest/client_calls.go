@@ -168,6 +168,12 @@ func (c *Client) JobHistory(ctx context.Context, id string) (History, error) {
 	return h, err
 }
 
+// Why tells what a job waits for, or why it ended as it did.
+func (c *Client) Why(ctx context.Context, id string) (Why, error) {
+	w, _, err := get[Why](ctx, c, nil, "jobs", id, "why")
+	return w, err
+}
+
 // Workers lists the workers.
 func (c *Client) Workers(ctx context.Context, p Page) (Workers, error) {
 	l, _, err := get[Workers](ctx, c, p.values(), "workers")
