@@ -171,7 +171,11 @@ func (m *Machine) reviveSome(r *request, purse int) (left int, done bool) {
 		switch {
 		case lost > 0:
 			m.cancelJob(r, at, ReasonNeeds, lost)
+			r.tasks[0].at = at + 1
 			m.doom(r, at)
+			if r.tasks[0].kind != taskRevive {
+				return purse, false // it is too much for now, and goes before
+			}
 		case j.open == 0:
 			m.release(r, at)
 		}

@@ -1,5 +1,7 @@
 package fsm
 
+import "slices"
+
 // taskKind is what a task does to its request. The numbers are part of the snapshot's format: never reuse or reorder them.
 type taskKind uint8
 
@@ -58,10 +60,18 @@ func (m *Machine) spend(cost int) bool {
 	return true
 }
 
-// begin gives a request a task and lets it wait for its turn.
+// begin gives a request a task and lets it wait for its turn: the last, but for what tells jobs of the end of another.
+// That goes before a taskRevive, which counts the needs of each job that it wakes: whoever is awake must have been told
+// by then, and whoever is not must not be told again.
 func (m *Machine) begin(r *request, t task) {
 	r = m.db.editRequest(r)
-	r.tasks = append(r.tasks, t)
+	at := len(r.tasks)
+	if t.kind == taskMet || t.kind == taskDoom {
+		if revive := slices.IndexFunc(r.tasks, func(t task) bool { return t.kind == taskRevive }); revive >= 0 {
+			at = revive
+		}
+	}
+	r.tasks = slices.Insert(r.tasks, at, t)
 	m.enqueue(r)
 }
 
