@@ -158,6 +158,7 @@ type viewSnapshot struct{ v *fsm.View }
 
 // Persist implements raft.FSMSnapshot.
 func (s viewSnapshot) Persist(sink raft.SnapshotSink) error {
+	markOwn(sink)
 	if _, err := s.v.WriteTo(sink); err != nil {
 		return errors.Join(fmt.Errorf("write snapshot %s: %w", sink.ID(), err), sink.Cancel())
 	}

@@ -74,7 +74,10 @@ func (p Parts) stores(cfg config.Raft, log hclog.Logger) (*stores, error) {
 	s := new(stores)
 	s.log = newLogStore(p.Log, s.guard("log", cfg, p.Fatal))
 	s.stable = &stableStore{p.Stable, s.guard("stable store", cfg, p.Fatal)}
-	s.snapshots = bufferedSnapshots{p.Snapshots}
+	if err := s.cacheLog(cfg); err != nil {
+		return nil, err
+	}
+	s.snapshots = newSnapshotStore(p.Snapshots, s.cache, cfg.TrailingLogs, log, p.Fatal)
 	list, err := s.snapshots.List()
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)
@@ -85,5 +88,5 @@ func (p Parts) stores(cfg config.Raft, log hclog.Logger) (*stores, error) {
 		}
 	}
 	s.quiet(false)
-	return s, s.cacheLog(cfg)
+	return s, nil
 }

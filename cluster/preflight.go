@@ -80,7 +80,7 @@ func checkData(d *dataDir, log *logStore, logger hclog.Logger) (replay int64, te
 		return 0, 0, err
 	}
 	if err := dropStaleLog(newest, log, logger); err != nil {
-		return 0, 0, err
+		return 0, 0, fmt.Errorf("%s: %w", log.guard.path, err)
 	}
 	first, err := log.FirstIndex()
 	if err != nil {
@@ -109,32 +109,38 @@ func checkData(d *dataDir, log *logStore, logger hclog.Logger) (replay int64, te
 	return replay, term, setAside(d, damaged)
 }
 
-// dropStaleLog deletes a log that branched off before the newest snapshot (Ongaro 2014, fig. 5.3, InstallSnapshot): Raft keeps it, then
-// refuses every append for the mismatch and is sent the snapshot again and again (hashicorp/raft#697).
-func dropStaleLog(newest raft.SnapshotMeta, log *logStore, logger hclog.Logger) error {
+// dropStaleLog deletes what a log has up to the newest snapshot when it is not the log that the snapshot was made of: it may
+// never have been committed. An entry of another term at the snapshot's index makes all of it another branch (Ongaro 2014,
+// fig. 5.3, InstallSnapshot). Without an entry there, what is before it was left behind when a snapshot was installed.
+func dropStaleLog(newest raft.SnapshotMeta, log raft.LogStore, logger hclog.Logger) error {
 	if newest.Index == 0 {
-		return nil
-	}
-	var e raft.Log
-	err := log.GetLog(newest.Index, &e)
-	switch {
-	case errors.Is(err, raft.ErrLogNotFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read %s: %w: %s", log.guard.path, err, rejoin)
-	case e.Term == newest.Term:
 		return nil
 	}
 	first, err := log.FirstIndex()
 	if err != nil {
-		return err
+		return fmt.Errorf("first entry of the log: %w", err)
 	}
 	last, err := log.LastIndex()
 	if err != nil {
-		return err
+		return fmt.Errorf("last entry of the log: %w", err)
 	}
-	logger.Warn("dropping a log that is of another branch than the snapshot", "index", newest.Index,
-		"log_term", e.Term, "snapshot_term", newest.Term, "entries", last-first+1)
+	if first == 0 || first > newest.Index {
+		return nil
+	}
+	var e raft.Log
+	err = log.GetLog(newest.Index, &e)
+	switch {
+	case errors.Is(err, raft.ErrLogNotFound):
+		last = min(last, newest.Index)
+		logger.Info("dropping what the log has in front of an installed snapshot", "index", newest.Index, "first", first, "last", last)
+	case err != nil:
+		return fmt.Errorf("read the log: %w: %s", err, rejoin)
+	case e.Term == newest.Term:
+		return nil
+	default:
+		logger.Warn("dropping a log that is of another branch than the snapshot", "index", newest.Index,
+			"log_term", e.Term, "snapshot_term", newest.Term, "first", first, "last", last)
+	}
 	return log.DeleteRange(first, last)
 }
 

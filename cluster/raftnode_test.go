@@ -97,7 +97,7 @@ func TestStoresCloseOnce(t *testing.T) {
 // A snapshot whose last bytes do not fit is not left behind as a whole one.
 func TestBufferedSinkCancelsWhenItCannotWrite(t *testing.T) {
 	sink := &failingSink{}
-	b := bufferedSnapshots{sinkStore{sink: sink}}
+	b := newSnapshotStore(sinkStore{sink: sink}, nil, 0, testLog(t), failOnFatal(t))
 	s, err := b.Create(1, 1, 1, raft.Configuration{}, 1, nil)
 	must(t, err)
 	if _, err := s.Write([]byte("some")); err != nil {

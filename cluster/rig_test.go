@@ -84,6 +84,7 @@ func (f *sumFSM) Restore(r io.ReadCloser) error {
 type sumSnapshot struct{ Entries, Bytes uint64 }
 
 func (s sumSnapshot) Persist(sink raft.SnapshotSink) error {
+	markOwn(sink)
 	if err := binary.Write(sink, binary.BigEndian, s); err != nil {
 		return sink.Cancel()
 	}

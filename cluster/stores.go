@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +29,6 @@ const (
 	logCacheBytes   = 32 << 20 // of the newest entries, at their target size
 	logCacheMin     = 32       // entries
 	logCacheMax     = 512      // entries
-	snapshotBuffer  = 1 << 20  // Raft's own is 4 KiB
 )
 
 // stores is what Raft keeps on disk, opened and closed together.
@@ -81,7 +79,7 @@ func openStores(cfg config.Raft, d *dataDir, log hclog.Logger, fatal fatalFunc) 
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	s.snapshots = bufferedSnapshots{files}
+	s.snapshots = newSnapshotStore(files, s.cache, cfg.TrailingLogs, log, fatal)
 	s.quiet(false)
 	return s, nil
 }
@@ -178,32 +176,4 @@ func (s *stores) close() error {
 		}
 	})
 	return errors.Join(errs...)
-}
-
-// bufferedSnapshots gathers the small writes of an encoder.
-type bufferedSnapshots struct{ raft.SnapshotStore }
-
-// Create starts a snapshot.
-func (s bufferedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, servers raft.Configuration, serversIndex uint64, t raft.Transport) (raft.SnapshotSink, error) {
-	sink, err := s.SnapshotStore.Create(version, index, term, servers, serversIndex, t)
-	if err != nil {
-		return nil, err
-	}
-	return &bufferedSink{sink, bufio.NewWriterSize(sink, snapshotBuffer)}, nil
-}
-
-type bufferedSink struct {
-	raft.SnapshotSink
-	buf *bufio.Writer
-}
-
-func (s *bufferedSink) Write(p []byte) (int, error) { return s.buf.Write(p) }
-
-// Close makes the snapshot durable and visible, or leaves none.
-func (s *bufferedSink) Close() error {
-	if err := s.buf.Flush(); err != nil {
-		_ = s.SnapshotSink.Cancel()
-		return fmt.Errorf("write snapshot: %w", err)
-	}
-	return s.SnapshotSink.Close()
 }

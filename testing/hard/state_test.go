@@ -88,6 +88,7 @@ func TestLaggingFollower(t *testing.T) {
 	says(t, leader, "snapshot complete")
 	follower.Restart(t)
 	says(t, follower, "Installed remote snapshot")
+	says(t, follower, "dropping what the log has in front of an installed snapshot") // Raft would keep it
 	l.await(t, 50)
 	healthy(t, c)
 	ids := l.end()

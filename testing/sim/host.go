@@ -104,14 +104,24 @@ func stacks() []byte {
 	return b[:runtime.Stack(b, true)]
 }
 
-// fatal is the end that a process makes itself. A hanging disk is the one good reason.
+// fatal is the end that a process makes itself. There are two good reasons: a hanging disk, which the nemesis sees to, and
+// what only a new process can mend, which is started as a supervisor would.
 func (l *life) fatal(reason string) {
 	if l.isGone() {
 		return
 	}
-	l.host.s.logf("%s ends itself: %s", l.host.name, reason)
-	if !strings.Contains(reason, "has been hanging") {
-		l.host.s.fail("%s ended itself: %s", l.host.name, reason)
+	s := l.host.s
+	s.logf("%s ends itself: %s", l.host.name, reason)
+	switch {
+	case strings.Contains(reason, "has been hanging"):
+	case strings.Contains(reason, "the start mends it"):
+		s.ending.Go(func() {
+			if sleep(s.ctx, time.Second) {
+				l.host.start()
+			}
+		})
+	default:
+		s.fail("%s ended itself: %s", l.host.name, reason)
 	}
 	l.crash()
 }
