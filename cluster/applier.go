@@ -49,13 +49,19 @@ func (a *applier) ApplyBatch(logs []*raft.Log) []any {
 	start := time.Now()
 	results := make([]any, len(logs))
 	a.mu.Lock()
+	jumped := false
 	for i, l := range logs {
 		results[i] = a.apply(l)
+		jumped = jumped || a.m.Jumped()
 	}
 	index := a.m.Index()
 	a.mu.Unlock()
 	a.index.Store(index)
-	a.ring.wake(index)
+	if jumped {
+		a.ring.reset(index) // a saved state is in place: who watches reads it anew
+	} else {
+		a.ring.wake(index)
+	}
 	a.took(len(logs), time.Since(start))
 	return results
 }

@@ -146,9 +146,9 @@ func (c *committer) endOrder(id fsm.WorkerID, incarnation uint32) {
 		since: time.Now(), answer: make(chan outcome, 1)})
 }
 
-// drop forgets a request that comes in parts. Nobody waits for the answer: when it is refused, time will do.
-func (c *committer) drop(upload uint64) {
-	_ = c.enqueue(proposal{command: fsm.Encode(fsm.DropSubmit{Upload: upload}),
+// drop forgets what comes in parts. Nobody waits for the answer: when it is refused, time will do.
+func (c *committer) drop(cmd fsm.Command) {
+	_ = c.enqueue(proposal{command: fsm.Encode(cmd),
 		ctx: context.Background(), since: time.Now(), answer: make(chan outcome, 1)})
 }
 

@@ -19,6 +19,10 @@ var (
 	ErrDiskFull = errors.New("the leader's disk is nearly full: free space in its data directory")
 	// ErrMemoryFull is returned for submits while the leader's memory is nearly full. It is an ErrOverloaded.
 	ErrMemoryFull = fmt.Errorf("%w: the leader's memory is nearly full", ErrOverloaded)
+	// ErrBadSnapshot is returned for what cannot be restored, with what is wrong. Nothing was changed.
+	ErrBadSnapshot = errors.New("this cannot be restored")
+	// ErrForeignSnapshot is returned for the snapshot of another cluster. Nothing was changed.
+	ErrForeignSnapshot = errors.New("the snapshot is of another cluster")
 	// ErrWorkerGone is returned when a worker is not connected to this coordinator.
 	ErrWorkerGone = errors.New("the worker is not connected")
 	// ErrBadServer is returned for a coordinator that is not a member.

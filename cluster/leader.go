@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,6 +34,7 @@ type leadership struct {
 	progress  *progressBuffer
 	reads     *readRounds
 	uploads   chan struct{} // one taken for each large request that is being taken in
+	restoring atomic.Bool   // a snapshot is
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -156,7 +159,11 @@ func (c *Coordinator) declareLost(ctx context.Context, l *leadership, e expired)
 	jobs, err := l.propose(ctx, fsm.ReassignWorker{Worker: e.worker, Incarnation: e.incarnation, Term: l.term, Cause: e.cause})
 	if err != nil {
 		c.log.Debug("declare a worker lost", "worker", e.worker.String(), "error", err)
-		l.leases.retry(e)
+		if refusal := (*fsm.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == fsm.CodeNotFound {
+			l.leases.forget(e) // a restore has put a state in place that does not know it
+		} else {
+			l.leases.retry(e)
+		}
 		return
 	}
 	c.log.Warn("worker lost", "worker", e.worker.String(), "cause", e.cause, "jobs", jobs)

@@ -144,3 +144,12 @@ func (l *leases) retry(e expired) {
 		o.judged = false
 	}
 }
+
+// forget drops the lease of a worker that the registry does not know.
+func (l *leases) forget(e expired) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o := l.byID[e.worker]; o != nil && o.incarnation == e.incarnation {
+		delete(l.byID, e.worker)
+	}
+}

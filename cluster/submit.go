@@ -66,7 +66,7 @@ func (t *Tasker) submitInParts(ctx context.Context, l *leadership, c *fsm.Submit
 			continue
 		}
 		if err != nil {
-			l.committer.drop(upload)
+			l.committer.drop(fsm.DropSubmit{Upload: upload})
 		}
 		if !last && errors.Is(err, ErrUnknownOutcome) {
 			err = t.notLeader()

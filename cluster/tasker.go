@@ -79,7 +79,7 @@ func (t *Tasker) propose(ctx context.Context, l *leadership, cmd fsm.Command, wo
 // words on accepted work are what frees it again.
 func isNewWork(cmd fsm.Command) bool {
 	switch cmd.(type) {
-	case fsm.SubmitRequest, *fsm.SubmitRequest, fsm.OpenSession, *fsm.OpenSession:
+	case fsm.SubmitRequest, *fsm.SubmitRequest, fsm.OpenSession, *fsm.OpenSession, fsm.BeginRestore, *fsm.BeginRestore:
 		return true
 	}
 	return false

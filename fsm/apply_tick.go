@@ -9,7 +9,7 @@ func (m *Machine) tick(c *Tick) (any, *Refusal) {
 	if c.Term != m.term {
 		return nil, refuse(CodeStale, "decided in term %d, applied in term %d", c.Term, m.term)
 	}
-	changes := m.fireJobs() + m.expireUploads()
+	changes := m.fireJobs() + m.expireUploads() + m.expireIncoming()
 	for {
 		e, ok := m.due.ended.Min()
 		if !ok || addTime(e.at, m.limits.KeepFor) > m.now || !m.spend(costReap) {

@@ -109,6 +109,14 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = &CommitSubmit{Upload: r.Uint(), Parts: r.Uint32()}
 	case kindDropSubmit:
 		c = &DropSubmit{Upload: r.Uint()}
+	case kindBeginRestore:
+		c = &BeginRestore{Restore: r.Uint(), Bytes: r.Uint()}
+	case kindRestorePart:
+		c = &RestorePart{Restore: r.Uint(), Offset: r.Uint(), Data: r.Bytes(entryBytesMax)}
+	case kindCommitRestore:
+		c = &CommitRestore{Restore: r.Uint()}
+	case kindDropRestore:
+		c = &DropRestore{Restore: r.Uint()}
 	default:
 		return nil, fmt.Errorf("command %d: %w", kind, ErrUnknownEntry)
 	}

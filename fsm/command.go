@@ -6,7 +6,8 @@ import (
 	"github.com/musterhq/muster/rpc/pack"
 )
 
-// Command is one change of the state. Exactly the types in this file and in command_parts.go implement it.
+// Command is one change of the state. Exactly the types in this file, in command_parts.go and in
+// command_restore.go implement it.
 // A command that is refused changes nothing.
 type Command interface {
 	write(*pack.Writer)
@@ -246,4 +247,8 @@ const (
 	kindSubmitPart
 	kindCommitSubmit
 	kindDropSubmit
+	kindBeginRestore
+	kindRestorePart
+	kindCommitRestore
+	kindDropRestore
 )

@@ -12,6 +12,7 @@ func every() []Command {
 		OpenSession{}, CloseSession{}, SubmitRequest{}, CancelRequest{}, RetryRequest{}, JoinWorker{}, LeaveWorker{},
 		DrainWorker{}, PickJobs{}, JobStates{}, Progress{}, ReassignWorker{}, Tick{}, SetLimits{},
 		BeginSubmit{}, SubmitPart{}, CommitSubmit{}, DropSubmit{},
+		BeginRestore{}, RestorePart{}, CommitRestore{}, DropRestore{},
 	}
 }
 

@@ -138,8 +138,25 @@ func (s *script) limits() Limits {
 	return l
 }
 
+// restore is a step of a restore: of the story's state, or of bytes that are none.
+func (s *script) restore() Command {
+	id, state, half := uint64(s.below(8)/7), storyState(), len(storyState())/2
+	switch s.below(8) {
+	case 0, 1:
+		return BeginRestore{Restore: id, Bytes: []uint64{0, 1, uint64(len(state)), uint64(len(state)), 1 << 40}[s.below(5)]}
+	case 2, 3:
+		return RestorePart{Restore: id, Data: state[:half]}
+	case 4:
+		return RestorePart{Restore: id, Offset: uint64(half), Data: state[half:]}
+	case 5, 6:
+		return CommitRestore{Restore: id}
+	default:
+		return DropRestore{Restore: id}
+	}
+}
+
 func (s *script) command() Command {
-	switch s.below(21) {
+	switch s.below(23) {
 	case 0:
 		return OpenSession{Name: []string{"s", "new", ""}[s.below(3)]}
 	case 1:
@@ -187,6 +204,8 @@ func (s *script) command() Command {
 		return SubmitPart{Upload: uint64(s.below(2)), Part: uint32(s.below(3)), Specs: c.Specs[:s.below(len(c.Specs))], Jobs: c.Jobs[:s.below(len(c.Jobs)+1)]}
 	case 19:
 		return []Command{DropSubmit{Upload: uint64(s.below(2))}, CommitSubmit{Upload: uint64(s.below(2)), Parts: uint32(s.below(4))}}[s.below(4)/3^1]
+	case 20, 21:
+		return s.restore()
 	default:
 		return SetLimits{Limits: s.limits()}
 	}

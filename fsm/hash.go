@@ -77,6 +77,7 @@ const (
 	hashSpecs
 	hashJobs
 	hashUpload
+	hashIncoming
 )
 
 func (j *job) sum(id JobID) uint64 {

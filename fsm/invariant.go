@@ -23,6 +23,7 @@ import (
 // Invariant: no job on the board fits a worker that wants it (see Machine.match).
 // Invariant: a closed session without requests is due to be forgotten, and no other.
 // Invariant: whatever waits for a time has its deadline, and nothing else has one.
+// Invariant: a state that comes in parts has as many bytes as its parts, and no more than it will have.
 // Invariant: the sum of all hashes is the sum that was kept up entry by entry (S13).
 func (m *Machine) Check() error {
 	c := &checker{
@@ -36,6 +37,7 @@ func (m *Machine) Check() error {
 	c.deadlines()
 	c.queue()
 	c.uploads()
+	c.incoming()
 	c.hash()
 	return errors.Join(c.errs...)
 }

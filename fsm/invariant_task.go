@@ -101,3 +101,18 @@ func (c *checker) uploads() {
 		c.wrong("uploads of %d bytes and %d jobs, counted %d and %d", bytes, jobs, u.bytes, u.jobs)
 	}
 }
+
+// incoming recounts a saved state that is not whole yet.
+func (c *checker) incoming() {
+	in := c.m.incoming
+	if in == nil {
+		return
+	}
+	recounted := &incoming{}
+	for _, p := range in.parts {
+		recounted = recounted.with(p, 0)
+	}
+	if in.bytes != recounted.bytes || in.hash != recounted.hash || in.bytes > in.size {
+		c.wrong("%d bytes have come of a state of %d, hash %016x, counted %d, %016x", in.bytes, in.size, in.hash, recounted.bytes, recounted.hash)
+	}
+}

@@ -57,10 +57,11 @@ const (
 	ReasonTimeout        // it ran longer than its timeout
 	ReasonLost           // its worker was lost
 	ReasonReturn         // its worker handed it back unrun (drain)
+	ReasonRestore        // a saved state took the place of the one in which a worker held it
 	reasonCount
 )
 
-var reasonNames = [reasonCount]string{"", "needs", "stopped", "unneeded", "user", "error", "timeout", "lost", "returned"}
+var reasonNames = [reasonCount]string{"", "needs", "stopped", "unneeded", "user", "error", "timeout", "lost", "returned", "restored"}
 
 func (r Reason) String() string {
 	if r < reasonCount {

@@ -26,6 +26,7 @@ type Machine struct {
 	nextOrder   uint64      // of the board
 	turn        WorkerID    // the worker after which the next match begins
 	queue       []RequestID // those with tasks, in turn. It may name some that have none any more.
+	incoming    *incoming   // a saved state that comes to take this one's place; nil: none
 
 	best   []ticket // scratch of admitHeld
 	doomed []uint32 // scratch of doom
@@ -35,6 +36,7 @@ type Machine struct {
 	now    int64  // Unix nanoseconds; never goes back
 	term   uint64 // of the entry being applied
 	events []Event
+	jumped bool // a saved state has taken the place of the one before
 }
 
 // New makes the state of a new cluster.
@@ -54,6 +56,9 @@ func (m *Machine) Now() int64 { return m.now }
 // Events is what the last Apply brought about, valid until the next.
 func (m *Machine) Events() []Event { return m.events }
 
+// Jumped says whether the last Apply put a saved state in the place of the one before: then Events do not tell the whole.
+func (m *Machine) Jumped() bool { return m.jumped }
+
 // NextDeadline is when a Tick will next have something to do.
 func (m *Machine) NextDeadline() (at int64, ok bool) {
 	if m.Busy() {
@@ -61,7 +66,10 @@ func (m *Machine) NextDeadline() (at int64, ok bool) {
 	}
 	at, ok = m.due.next(m.limits)
 	if expires, some := m.nextUpload(); some && (!ok || expires < at) {
-		return expires, true
+		at, ok = expires, true
+	}
+	if expires, some := m.incomingDue(); some && (!ok || expires < at) {
+		at, ok = expires, true
 	}
 	return at, ok
 }
@@ -88,13 +96,16 @@ func (m *Machine) Hash() uint64 {
 	for _, id := range m.queue {
 		h.word(uint64(id))
 	}
+	if m.incoming != nil {
+		h.word(m.incoming.sum())
+	}
 	return uint64(h)
 }
 
 // Skip notes an entry of the log that carries no commands.
 func (m *Machine) Skip(index uint64) {
 	m.index = index
-	m.events = m.events[:0]
+	m.events, m.jumped = m.events[:0], false
 }
 
 // Apply applies the entry at index, which was proposed in term. It answers each command in turn: a refused one has
@@ -109,9 +120,10 @@ func (m *Machine) Apply(index, term uint64, entry []byte) ([]Answer, error) {
 	}
 	m.index, m.term = index, term
 	m.now = max(m.now, now)
-	m.events = m.events[:0]
+	m.events, m.jumped = m.events[:0], false
 	m.purse = m.stepsOfEntry()
 	m.dropUploads()
+	m.dropIncoming()
 	answers := make([]Answer, len(commands))
 	for i, c := range commands {
 		answers[i] = m.apply(c)
@@ -161,6 +173,14 @@ func (m *Machine) apply(c Command) (a Answer) {
 		a.Value, a.Refusal = m.commitSubmit(c)
 	case *DropSubmit:
 		m.dropSubmit(c)
+	case *BeginRestore:
+		a.Refusal = m.beginRestore(c)
+	case *RestorePart:
+		a.Refusal = m.restorePart(c)
+	case *CommitRestore:
+		a.Value, a.Refusal = m.commitRestore(c)
+	case *DropRestore:
+		m.dropRestore(c)
 	}
 	if a.Refusal != nil {
 		a.Value = nil

@@ -109,6 +109,16 @@ func (re *restorer) record(r *pack.Reader, kind recordKind) error {
 		return re.upload(r)
 	case recordUploadJob:
 		return re.uploadJob(r)
+	case recordIncoming:
+		if re.m.incoming != nil {
+			return fmt.Errorf("two states come in parts")
+		}
+		re.m.incoming = readIncoming(r)
+	case recordIncomingPart:
+		if re.m.incoming == nil {
+			return fmt.Errorf("a part without its state")
+		}
+		re.m.incoming = re.m.incoming.with(r.Bytes(entryBytesMax), re.m.incoming.touched)
 	case recordEnd:
 		re.hash = r.Uint()
 		re.ended = true

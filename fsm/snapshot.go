@@ -37,6 +37,8 @@ const (
 	recordEnd
 	recordUpload // a request that is not whole yet: its head and specs; its jobs follow
 	recordUploadJob
+	recordIncoming // a saved state that is to take this one's place and has not come whole: its parts follow
+	recordIncomingPart
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -70,6 +72,9 @@ func (v *View) WriteTo(out io.Writer) (int64, error) {
 		writeUpload(c, u)
 		return c.err == nil
 	})
+	if v.next.incoming != nil {
+		v.next.incoming.write(c)
+	}
 	w := c.record()
 	w.Array(2)
 	w.Uint(uint64(recordEnd))

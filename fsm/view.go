@@ -24,6 +24,8 @@ type frozenCounters struct {
 	order   uint64
 	turn    WorkerID
 	queue   []RequestID
+
+	incoming *incoming
 }
 
 // View freezes the state between two entries. It costs microseconds; what changes afterwards is copied on its first
@@ -31,7 +33,7 @@ type frozenCounters struct {
 func (m *Machine) View() *View {
 	return &View{
 		hash: m.Hash(), db: m.db.freeze(), workers: m.workers.freeze(), limits: m.limits, index: m.index, now: m.now,
-		next: frozenCounters{m.nextSession, m.nextRequest, m.nextWorker, m.nextOrder, m.turn, slices.Clone(m.queue)},
+		next: frozenCounters{m.nextSession, m.nextRequest, m.nextWorker, m.nextOrder, m.turn, slices.Clone(m.queue), m.incoming},
 	}
 }
 

@@ -16,29 +16,57 @@ import (
 // ErrBad is returned for what is not a whole snapshot file, with what is wrong.
 var ErrBad = errors.New("not a whole snapshot file")
 
-// Read checks the file from end to end, then restores the state aside. Nothing is believed before the sum is right.
-func Read(in io.ReaderAt, size int64) (Header, *fsm.Machine, error) {
+// File is a snapshot file of which the sum is right.
+type File struct {
+	Header
+	state *io.SectionReader
+}
+
+// Open checks the file from end to end. Nothing is believed before the sum is right.
+func Open(in io.ReaderAt, size int64) (*File, error) {
 	c := NewChecker()
 	if _, err := io.Copy(c, io.NewSectionReader(in, 0, size)); err != nil {
-		return Header{}, nil, err
+		return nil, err
 	}
 	if err := c.Check(); err != nil {
-		return Header{}, nil, err
+		return nil, err
 	}
 	body := io.NewSectionReader(in, 0, size-trailerSize)
 	h, err := readHeader(body)
 	if err != nil {
-		return h, nil, err
+		return nil, err
 	}
-	m, err := fsm.Restore(body)
+	begin, err := body.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return h, nil, fmt.Errorf("%w: %w", ErrBad, err)
+		return nil, err
 	}
-	if m.Index() != h.Index || HashText(m.Hash()) != h.Hash {
-		return h, nil, fmt.Errorf("%w: its header tells of index %d with hash %s, its state is of index %d with hash %s",
+	return &File{Header: h, state: io.NewSectionReader(in, begin, size-trailerSize-begin)}, nil
+}
+
+// State is the state's bytes, as fsm.View.WriteTo wrote them.
+func (f *File) State() *io.SectionReader { return io.NewSectionReader(f.state, 0, f.state.Size()) }
+
+// Restore builds the state aside and checks that it is the one that the header tells of.
+func (f *File) Restore() (*fsm.Machine, error) {
+	m, err := fsm.Restore(f.State())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBad, err)
+	}
+	if h := f.Header; m.Index() != h.Index || HashText(m.Hash()) != h.Hash {
+		return nil, fmt.Errorf("%w: its header tells of index %d with hash %s, its state is of index %d with hash %s",
 			ErrBad, h.Index, h.Hash, m.Index(), HashText(m.Hash()))
 	}
-	return h, m, nil
+	return m, nil
+}
+
+// Read is Open and Restore.
+func Read(in io.ReaderAt, size int64) (Header, *fsm.Machine, error) {
+	f, err := Open(in, size)
+	if err != nil {
+		return Header{}, nil, err
+	}
+	m, err := f.Restore()
+	return f.Header, m, err
 }
 
 func readHeader(in io.Reader) (h Header, err error) {

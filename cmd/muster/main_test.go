@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,6 +47,7 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 func (f *fakeAPI) note(r *http.Request) {
 	var b bytes.Buffer
 	b.ReadFrom(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(b.Bytes()))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, r.Method+" "+r.URL.RequestURI())

@@ -15,7 +15,7 @@ func newOperator(a *app) *cobra.Command {
 	raft := &cobra.Command{Use: "raft", Short: "the coordinators' Raft configuration"}
 	raft.AddCommand(newRaftList(a), newRaftTransfer(a), newRaftRemove(a))
 	snapshot := &cobra.Command{Use: "snapshot", Short: "the whole state of a cluster in a file"}
-	snapshot.AddCommand(newSnapshotSave(a), newSnapshotInspect(a))
+	snapshot.AddCommand(newSnapshotSave(a), newSnapshotInspect(a), newSnapshotRestore(a))
 	c.AddCommand(raft, snapshot)
 	return c
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/musterhq/muster/cluster/backup"
 	"github.com/musterhq/muster/fsm"
+	"github.com/musterhq/muster/rpc/rest"
 )
 
 // snapshotOf is a saved snapshot of a cluster in which nothing happened but a session.
@@ -121,4 +124,38 @@ func TestSnapshotInspectNamesWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustering(t.Context(), "", nil, "operator", "snapshot", "inspect", path).check(t, exitFailed, "", path+": not a whole snapshot file")
+}
+
+func TestSnapshotRestore(t *testing.T) {
+	f, data, dir := newFakeAPI(t), snapshotOf(t), t.TempDir()
+	var sent []byte
+	f.mux.HandleFunc("PUT /v1/operator/snapshot", func(w http.ResponseWriter, r *http.Request) {
+		sent, _ = io.ReadAll(r.Body)
+		if r.URL.Query().Get("force") != "true" {
+			w.Header().Set("Content-Type", rest.ProblemType)
+			w.WriteHeader(http.StatusConflict)
+			json.NewEncoder(w).Encode(rest.Problem{Status: http.StatusConflict, Code: rest.CodeConflict, Detail: "the snapshot is of another cluster"})
+			return
+		}
+		json.NewEncoder(w).Encode(rest.SnapshotRestored{Cluster: "prod", Saved: began, Requests: 3, Sessions: 2, Returned: 1})
+	})
+	path := filepath.Join(dir, "a.snapshot")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.muster("operator", "snapshot", "restore", path).check(t, exitConflict, "", "the snapshot is of another cluster")
+	if !bytes.Equal(sent, data) {
+		t.Errorf("%d bytes came, want %d", len(sent), len(data))
+	}
+	f.muster("operator", "snapshot", "restore", path, "--force").check(t, 0, "restored 2 sessions and 3 requests", "in cluster prod (00112233)")
+	f.muster("operator", "snapshot", "restore", path, "--force", "-o", "json").check(t, 0, `"returned": 1`, "")
+	sent = nil
+	if err := os.WriteFile(path, data[:len(data)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.muster("operator", "snapshot", "restore", path, "--force").check(t, exitFailed, "", "not a whole snapshot file")
+	f.muster("operator", "snapshot", "restore", path+"?", "--force").check(t, exitUsage, "", "no such file")
+	if sent != nil {
+		t.Error("what is not whole was sent")
+	}
 }

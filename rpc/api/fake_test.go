@@ -1,13 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/cluster/backup"
 	"github.com/musterhq/muster/fsm"
 )
 
@@ -200,6 +203,25 @@ func (f *fakeTasker) Servers() []cluster.Server { return f.servers }
 func (f *fakeTasker) TransferLeadership(_ context.Context, to string) error {
 	f.moved = append(f.moved, "to "+to)
 	return nil
+}
+
+// Restore takes what is a whole file of the cluster "id", or any when forced.
+func (f *fakeTasker) Restore(_ context.Context, in io.Reader, force bool) (h backup.Header, r fsm.Restored, err error) {
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return h, r, fmt.Errorf("%w: %w", cluster.ErrBadSnapshot, err)
+	}
+	if f.failWith != nil {
+		return h, r, f.failWith
+	}
+	h, m, err := backup.Read(bytes.NewReader(data), int64(len(data)))
+	switch {
+	case err != nil:
+		return h, r, fmt.Errorf("%w: %w", cluster.ErrBadSnapshot, err)
+	case h.ClusterID != f.Status().ClusterID && !force:
+		return h, r, cluster.ErrForeignSnapshot
+	}
+	return h, fsm.Restored{Index: m.Index(), Sessions: m.View().Totals().Sessions, Requests: m.View().Totals().Requests, Returned: 1}, nil
 }
 
 func (f *fakeTasker) RemoveServer(_ context.Context, id string) error {

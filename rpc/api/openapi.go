@@ -30,6 +30,7 @@ var paramSchemas = map[string]struct {
 	paramAttempt: {"of this attempt; absent: of the current one", openapi3.NewIntegerSchema().WithMin(1)},
 	paramOffset:  {"bytes to leave out", openapi3.NewIntegerSchema().WithMin(0)},
 	paramFollow:  {"until the attempt has ended", openapi3.NewBoolSchema()},
+	paramForce:   {"also the snapshot of another cluster", openapi3.NewBoolSchema()},
 }
 
 // headerParams are headers that an operation understands.
@@ -146,6 +147,11 @@ func pathParams(path string) (names []string) {
 
 func (g *schemaSet) body(op *openapi3.Operation, rt route) error {
 	if rt.in == nil {
+		return nil
+	}
+	if media, ok := rt.in.(string); ok {
+		op.RequestBody = &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().WithRequired(true).
+			WithContent(openapi3.NewContentWithSchema(openapi3.NewSchema(), []string{media}))}
 		return nil
 	}
 	ref, err := g.of(rt.in)

@@ -29,6 +29,7 @@ const (
 	paramAttempt     = "attempt"
 	paramOffset      = "offset"
 	paramFollow      = "follow"
+	paramForce       = "force"
 )
 
 // checkParams refuses parameters that the route does not have: a mistyped filter must not select everything.

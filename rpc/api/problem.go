@@ -72,6 +72,10 @@ func (s *Server) problemOf(err error) *rest.Problem {
 		return s.noLeader("no leader is known: a majority of the coordinators must be up and reach each other; see /v1/status")
 	case errors.As(err, &notLeader):
 		return s.noLeader("this coordinator (%s) is no longer the leader", s.self().Name)
+	case errors.Is(err, cluster.ErrForeignSnapshot):
+		return problem(rest.CodeConflict, "%v; nothing was changed; repeat it with force=true if that is what you want", err)
+	case errors.Is(err, cluster.ErrBadSnapshot):
+		return invalid("%v; nothing was changed", err)
 	case errors.Is(err, cluster.ErrBadServer):
 		return problem(rest.CodeNotFound, "%v; GET /v1/operator/raft lists them", err)
 	case errors.Is(err, errTimedOut):

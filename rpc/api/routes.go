@@ -14,7 +14,7 @@ type route struct {
 	summary      string
 	handler      func(w http.ResponseWriter, r *http.Request) error
 	params       []string // of the query
-	in           any      // body as a value of its type; nil: none
+	in           any      // body as a value of its type, or a media type as a string; nil: none
 	out          any      // answer as a value of its type, or a media type as a string
 	created      bool     // may also answer 201
 	local        bool     // never forwarded
@@ -133,5 +133,7 @@ func (s *Server) operatorRoutes() []route {
 			handler: s.removeServer, out: rest.RaftServers{}},
 		{method: "GET", path: "/v1/operator/snapshot", id: "saveSnapshot", summary: "The whole state as a file, with a checksum at its end.",
 			handler: s.getSnapshot, out: mediaBinary, stream: true},
+		{method: "PUT", path: "/v1/operator/snapshot", id: "restoreSnapshot", summary: "Put the state of such a file in place of the cluster's; 409 when it is of another cluster.",
+			handler: s.putSnapshot, params: []string{paramForce}, in: mediaBinary, out: rest.SnapshotRestored{}, stream: true},
 	}
 }

@@ -122,7 +122,8 @@ func TestEveryRoute(t *testing.T) {
 	r.call(200, "GET", "/v1/openapi.json", "")
 	r.call(200, "GET", "/", "")
 	r.call(200, "GET", "/v1/operator/raft", "")
-	r.call(200, "GET", "/v1/operator/snapshot", "")
+	saved := r.call(200, "GET", "/v1/operator/snapshot", "")
+	r.call(200, "PUT", "/v1/operator/snapshot?force=true", string(saved.body), "Content-Type", mediaBinary)
 	r.call(200, "POST", "/v1/operator/raft/transfer", `{"to": "beta"}`)
 	r.call(200, "POST", "/v1/operator/raft/transfer", "")
 	r.call(200, "DELETE", "/v1/operator/raft/beta", "")
@@ -175,7 +176,7 @@ func TestBadCalls(t *testing.T) {
 		{status: 405, code: rest.CodeMethod, method: "POST", path: "/v1/status"},
 		{status: 501, code: rest.CodeNotImplemented, method: "GET", path: "/debug/pprof/heap"},
 		{status: 404, code: rest.CodeNotFound, method: "GET", path: noJob + "/why"},
-		{status: 405, code: rest.CodeMethod, method: "PUT", path: "/v1/operator/snapshot"},
+		{status: 405, code: rest.CodeMethod, method: "PATCH", path: "/v1/operator/snapshot"},
 		{status: 405, code: rest.CodeMethod, method: "POST", path: noRequest + "/jobs", body: "{}"},
 		{status: 400, code: rest.CodeInvalid, method: "GET", path: "/v1/requests?sate=done", detail: "sate"},
 		{status: 400, code: rest.CodeInvalid, method: "GET", path: "/v1/requests?state=fine"},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -15,6 +16,8 @@ const (
 	snapshotsMax = 2
 	// snapshotPiece is written within streamWriteLimit or the reader is given up. A chunk of the state may be far larger.
 	snapshotPiece = 64 << 10
+	// snapshotPause is how long a snapshot that is to be restored may stay without a further byte.
+	snapshotPause = 30 * time.Second
 )
 
 // getSnapshot streams the state as it is after all that was acknowledged before the call.
@@ -41,6 +44,37 @@ func (s *Server) getSnapshot(w http.ResponseWriter, r *http.Request) error {
 		panic(http.ErrAbortHandler) // the reader must not take it for the end
 	}
 	return nil
+}
+
+// putSnapshot puts the state of a snapshot in place of the cluster's.
+func (s *Server) putSnapshot(w http.ResponseWriter, r *http.Request) error {
+	force, err := flag(r.URL.Query(), paramForce)
+	if err != nil {
+		return err
+	}
+	h, done, err := s.tasker.Restore(r.Context(), patient{r.Body, http.NewResponseController(w)}, force)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, rest.SnapshotRestored{
+		Cluster: h.Cluster, ClusterID: h.ClusterID, Saved: h.Time, Index: h.Index,
+		Sessions: done.Sessions, Requests: done.Requests, Returned: done.Returned,
+	})
+}
+
+// patient is a body that may take as long as it likes to come, as long as something comes now and then.
+type patient struct {
+	body io.Reader
+	rc   *http.ResponseController
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	p.rc.SetReadDeadline(time.Now().Add(snapshotPause))
+	n, err := p.body.Read(b)
+	if err != nil {
+		p.rc.SetReadDeadline(time.Time{}) // what follows takes its time, and whoever waits must not be cut off
+	}
+	return n, err
 }
 
 // pieces writes in pieces, so that each has its time, until gone says why to end.

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
@@ -41,4 +42,23 @@ func TestSnapshotReadersAreLimited(t *testing.T) {
 	for range snapshotsMax + 1 {
 		r.call(200, "GET", "/v1/operator/snapshot", "")
 	}
+}
+
+func TestSnapshotIsPutInPlace(t *testing.T) {
+	r := newRig(t)
+	r.call(201, "POST", "/v1/requests", chain)
+	saved := string(r.call(200, "GET", "/v1/operator/snapshot", "").body)
+	got := as[rest.SnapshotRestored](t, r.call(200, "PUT", "/v1/operator/snapshot", saved, "Content-Type", mediaBinary))
+	if got.Requests != 1 || got.Sessions != 1 || got.Returned != 1 || got.Cluster != "test" || got.Saved.IsZero() || got.Index == 0 {
+		t.Errorf("answered %+v", got)
+	}
+	r.fails(400, rest.CodeInvalid, "PUT", "/v1/operator/snapshot", saved[1:])
+	r.fails(400, rest.CodeInvalid, "PUT", "/v1/operator/snapshot", "")
+	r.fails(400, rest.CodeInvalid, "PUT", "/v1/operator/snapshot?force=perhaps", saved)
+	r.fake.failWith = cluster.ErrForeignSnapshot
+	if p := r.fails(409, rest.CodeConflict, "PUT", "/v1/operator/snapshot", saved); !strings.Contains(p.Detail, "force=true") {
+		t.Errorf("it does not say what to do: %s", p.Detail)
+	}
+	r.fake.failWith = cluster.ErrUnknownOutcome
+	r.fails(503, rest.CodeUnknownOutcome, "PUT", "/v1/operator/snapshot", saved)
 }

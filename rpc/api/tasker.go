@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/cluster/backup"
 	"github.com/musterhq/muster/fsm"
 )
 
@@ -25,6 +27,7 @@ type Tasker interface {
 	Servers() []cluster.Server
 	TransferLeadership(ctx context.Context, to string) error
 	RemoveServer(ctx context.Context, id string) error
+	Restore(ctx context.Context, in io.Reader, force bool) (backup.Header, fsm.Restored, error)
 }
 
 // Watcher hands out events in the order of the log; all events of an entry come in one batch.

@@ -221,6 +221,20 @@ func (c *Client) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
+// restorePatience is how long a coordinator may take to check, replicate and restore a snapshot after it has come.
+const restorePatience = 10 * time.Minute
+
+// RestoreSnapshot puts the state of a snapshot file in place of the cluster's. Unless forced, a *Problem with CodeConflict
+// refuses that of another cluster. It is not repeated when its outcome is unclear.
+func (c *Client) RestoreSnapshot(ctx context.Context, file *io.SectionReader, force bool) (r SnapshotRestored, err error) {
+	k := call{method: http.MethodPut, path: "/v1/operator/snapshot", file: file, contentType: "application/octet-stream", patience: restorePatience}
+	if force {
+		k.query = url.Values{"force": {"true"}}
+	}
+	_, err = c.ask(ctx, k, nil, &r)
+	return r, err
+}
+
 // RaftServers lists the Raft configuration.
 func (c *Client) RaftServers(ctx context.Context) (RaftServers, error) {
 	l, _, err := get[RaftServers](ctx, c, nil, "operator", "raft")

@@ -35,6 +35,7 @@ type call struct {
 	path        string // of escaped segments
 	query       url.Values
 	body        []byte
+	file        *io.SectionReader // the body instead of body; nil: none
 	contentType string
 	header      http.Header
 	repeatable  bool          // saying it twice is the same as once
@@ -114,7 +115,13 @@ var errHang = errors.New("no answer in time")
 func (c *Client) attempt(ctx context.Context, base *url.URL, k call) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	hang := time.AfterFunc(k.answerTimeout(), func() { cancel(errHang) })
-	resp, err := c.http.Do(c.request(ctx, base, k))
+	req := c.request(ctx, base, k)
+	if k.file != nil {
+		req.ContentLength = k.file.Size()
+		req.Body = &watchedFile{Reader: io.NewSectionReader(k.file, 0, k.file.Size()), hang: hang, patience: k.answerTimeout()}
+		req.Header.Set("Content-Type", k.contentType)
+	}
+	resp, err := c.http.Do(req)
 	if err != nil {
 		hang.Stop()
 		defer cancel(nil)
@@ -198,6 +205,21 @@ func (b *watchedBody) Close() error {
 	b.cancel(nil)
 	return err
 }
+
+// watchedFile is a body that may take long to send: a call is given up when nothing of it is taken for too long.
+type watchedFile struct {
+	io.Reader
+	hang     *time.Timer
+	patience time.Duration
+}
+
+func (f *watchedFile) Read(p []byte) (int, error) {
+	f.hang.Reset(f.patience)
+	return f.Reader.Read(p)
+}
+
+// Close does nothing: the file is the caller's.
+func (f *watchedFile) Close() error { return nil }
 
 // readProblem reads an error answer, also one that is not muster's (a proxy in between).
 func readProblem(resp *http.Response) *Problem {

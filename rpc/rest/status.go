@@ -101,3 +101,14 @@ type RaftServers struct {
 type Transfer struct {
 	To string `json:"to,omitempty"` // id or name; empty: any other voter
 }
+
+// SnapshotRestored answers PUT /v1/operator/snapshot: the state of that snapshot is in place.
+type SnapshotRestored struct {
+	Cluster   string    `json:"cluster"`    // in which it was saved
+	ClusterID string    `json:"cluster_id"` // likewise
+	Saved     time.Time `json:"saved"`
+	Index     uint64    `json:"index"` // of the last log entry in it, in the log of that cluster
+	Sessions  int       `json:"sessions"`
+	Requests  int       `json:"requests"`
+	Returned  uint32    `json:"returned"` // jobs that workers held: ready again
+}

@@ -13,7 +13,7 @@ var Directly = map[string][]string{
 	"rpc/spec":        {"rpc/rest"},
 	"config":          {},
 	"cluster/gossip":  {"rpc/pack"},
-	"cluster":         {"fsm", "cluster/gossip", "config", "rpc/pack"},
+	"cluster":         {"fsm", "cluster/backup", "cluster/gossip", "config", "rpc/pack"},
 	"cluster/backup":  {"fsm"},
 	"rpc/wire/duplex": {"rpc/wire", "rpc/pack"},
 	"rpc/client":      {"rpc/wire", "rpc/wire/duplex", "rpc/pack", "cluster/gossip", "config"},
