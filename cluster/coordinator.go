@@ -244,38 +244,6 @@ func (c *Coordinator) announce() {
 	}
 }
 
-// walls is what this node's and the others' wall clocks show now.
-func (c *Coordinator) walls() []time.Time {
-	now, own := time.Now(), c.wall()
-	list := []time.Time{own}
-	for _, k := range c.book.list() {
-		if k.answering(now) && k.Clock != 0 && k.ID != c.self().ID {
-			wall := time.UnixMilli(k.Clock).Add(now.Sub(k.Answered))
-			list = append(list, wall)
-			if skew := wall.Sub(own); skew > skewWarn || skew < -skewWarn {
-				c.log.Warn("wall clocks differ", "peer", k.Name, "by", skew.Round(time.Millisecond))
-			}
-		}
-	}
-	return list
-}
-
-// enoughWalls is walls, of a majority: the log's time never goes back, so one wrong clock alone must not begin it.
-func (c *Coordinator) enoughWalls(ctx context.Context) ([]time.Time, error) {
-	voters := len(voterIDs(c.node.raft.GetConfiguration().Configuration()))
-	walls := c.walls()
-	if len(walls) <= voters/2 {
-		ask, cancel := context.WithTimeout(ctx, wallsTimeout)
-		defer cancel()
-		c.peers.round(ask)
-		walls = c.walls()
-	}
-	if len(walls) <= voters/2 {
-		return nil, fmt.Errorf("the wall clocks of %d of %d coordinators are known: less than a majority", len(walls), voters)
-	}
-	return walls, nil
-}
-
 // compareStates raises an alarm when another coordinator had another state after the same entry.
 func (c *Coordinator) compareStates(ctx context.Context) error {
 	for sleep(ctx, compareEvery) {

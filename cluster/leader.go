@@ -19,8 +19,6 @@ const (
 	tickLook = 20 * time.Millisecond
 	// takeOverRetry is the pause after a failed attempt to take over while still being Raft's leader.
 	takeOverRetry = 50 * time.Millisecond
-	// wallsTimeout bounds a new leader's questions for the others' clocks, when it does not know enough of them.
-	wallsTimeout = 250 * time.Millisecond
 )
 
 // leadership is everything that exists only while this node leads. establish makes it, revoke ends it; each step of one
@@ -77,14 +75,15 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 	if now := c.node.raft.CurrentTerm(); now != term {
 		return nil, fmt.Errorf("term %d has become %d", term, now)
 	}
-	walls, err := c.enoughWalls(ctx)
+	last := c.applier.time()
+	walls, err := c.enoughWalls(ctx, last)
 	if err != nil {
 		return nil, err
 	}
 	v := c.applier.now()
 	loops, cancel := context.WithCancel(ctx)
 	l := &leadership{
-		term: term, clock: newLogClock(c.applier.time(), walls, time.Now()), cancel: cancel,
+		term: term, clock: newLogClock(last, walls, time.Now()), cancel: cancel,
 		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
 		uploads: make(chan struct{}, uploadsMax),
 		reads:   &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},

@@ -39,13 +39,13 @@ func TestMutantsAreFound(t *testing.T) {
 		{mutant.Mutant{Name: "a report acknowledged before it is committed", File: "cluster/tasker.go",
 			Old: "func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {", New: `func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 	if j, ok := cmd.(*fsm.JobStates); ok && t.IsLeader() {
-		go t.propose(context.WithoutCancel(ctx), cmd)
+		go t.reallyPropose(context.WithoutCancel(ctx), cmd)
 		return make([]fsm.Code, len(j.Reports)), nil
 	}
-	return t.propose(ctx, cmd)
+	return t.reallyPropose(ctx, cmd)
 }
 
-func (t *Tasker) propose(ctx context.Context, cmd fsm.Command) (any, error) {`}, 60 * time.Second, "is not linearizable"},
+func (t *Tasker) reallyPropose(ctx context.Context, cmd fsm.Command) (any, error) {`}, 60 * time.Second, "is not linearizable"},
 	} {
 		t.Run(strings.ReplaceAll(m.Name, " ", "_"), func(t *testing.T) {
 			dir := t.TempDir()

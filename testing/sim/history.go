@@ -12,8 +12,8 @@ import (
 	"github.com/musterhq/muster/testing/history"
 )
 
-// clockAhead is how far the state's time may be ahead of the true one: clocks are at most 50 ms off, but for a minority.
-const clockAhead = 100 * time.Millisecond
+// clockSlack is how far the state's time may be ahead of the true one: clocks are at most 50 ms off, but for a minority.
+const clockSlack = 100 * time.Millisecond
 
 // watchEvery is how often the states of the coordinators are compared.
 const watchEvery = 250 * time.Millisecond
@@ -138,10 +138,21 @@ func (h *annals) watch(ctx context.Context) {
 				h.leaders[fmt.Sprint(o.name, l.n, s.Term)] = true
 				h.mu.Unlock()
 			}
-			if ahead := time.Until(v.Time()); ahead > clockAhead {
-				h.s.fail("%s: the state's time is %s ahead of the true time", o.name, ahead)
-			}
+			h.time(o.name, v)
 		}
+	}
+}
+
+// time judges a state's time: no right clock may have shown it later than now, or before the run began.
+func (h *annals) time(host string, v *fsm.View) {
+	if v.Time().IsZero() {
+		return // nothing has happened yet
+	}
+	if ahead := time.Until(v.Time()); ahead > clockSlack {
+		h.s.fail("%s: the state's time is %s ahead of the true time", host, ahead)
+	}
+	if behind := h.s.began.Sub(v.Time()); behind > clockSlack {
+		h.s.fail("%s: the state's time is %s before the beginning", host, behind)
 	}
 }
 

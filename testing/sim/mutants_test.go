@@ -23,6 +23,12 @@ var alone = []string{"-only=" + disorder}
 // disorder is what a history says that has no order.
 const disorder = "is not linearizable"
 
+// What is said of a state's time.
+const (
+	early = "ahead of the true time"
+	late  = "before the beginning"
+)
+
 var mutants = []planted{
 	{Mutant: mutant.Mutant{Name: "no attempt check", File: "fsm/apply_job.go",
 		Old: "if j.attempt != p.Attempt || j.worker != w {", New: "if false {"}, finds: "attempt"},
@@ -34,8 +40,11 @@ var mutants = []planted{
 		Old: "\tj.started = m.stamp()\n", New: "\tj.started = m.stamp()\n\tfor _, dep := range m.dispatcher.done(&m.db, r, i) {\n\t\tm.release(r, dep)\n\t}\n"}},
 	{Mutant: mutant.Mutant{Name: "read without asking a majority", File: "cluster/leader.go",
 		Old: "return c.node.raft.VerifyLeader().Error()", New: "return nil"}, finds: "had ended"},
-	{Mutant: mutant.Mutant{Name: "a leader begins with its own clock", File: "cluster/coordinator.go",
-		Old: "if len(walls) <= voters/2 {", New: "if false {"}, finds: "ahead of the true time"},
+	{Mutant: mutant.Mutant{Name: "a leader begins with its own clock", File: "cluster/leader.go",
+		Old: "walls, err := c.enoughWalls(ctx, last)", New: "walls, err := c.walls(voterIDs(c.node.raft.GetConfiguration().Configuration())), error(nil)"},
+		args: []string{"-only=" + early}, finds: early},
+	{Mutant: mutant.Mutant{Name: "the first leader begins with one of two clocks", File: "cluster/clock.go",
+		Old: "case last == 0 && !bearOut(", New: "case false && !bearOut("}, args: []string{"-only=" + late}, finds: late},
 	{Mutant: mutant.Mutant{Name: "pipelines that do not end", File: "cluster/raftnode.go",
 		Old: "sureTransport{t})", New: "t)"}},
 	{Mutant: mutant.Mutant{Name: "no fsync"}, args: []string{"-lag=500ms"}},
@@ -50,17 +59,27 @@ var mutants = []planted{
 	{Mutant: mutant.Mutant{Name: "acknowledge a report before it is committed, found by linearizability", File: "cluster/tasker.go",
 		Old: "func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {", New: `func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 	if j, ok := cmd.(fsm.JobStates); ok && t.IsLeader() {
-		go t.propose(context.WithoutCancel(ctx), cmd)
+		go t.reallyPropose(context.WithoutCancel(ctx), cmd)
 		return make([]fsm.Code, len(j.Reports)), nil
 	}
-	return t.propose(ctx, cmd)
+	return t.reallyPropose(ctx, cmd)
 }
 
-func (t *Tasker) propose(ctx context.Context, cmd fsm.Command) (any, error) {`}, args: alone, finds: disorder},
+func (t *Tasker) reallyPropose(ctx context.Context, cmd fsm.Command) (any, error) {`}, args: alone, finds: disorder},
 }
 
 // mutantSeeds are enough for each of them.
-const mutantSeeds = "60"
+const mutantSeeds = "100"
+
+func TestMutantsHaveTheirPlace(t *testing.T) {
+	for _, m := range mutants {
+		if m.File != "" && m.Module == "" {
+			if _, err := m.Flag(filepath.Join("..", ".."), t.TempDir()); err != nil {
+				t.Errorf("%s: %v", m.Name, err)
+			}
+		}
+	}
+}
 
 func TestMutantsAreFound(t *testing.T) {
 	if testing.Short() || os.Getenv("MUSTER_SIM_MUTANTS") == "" {

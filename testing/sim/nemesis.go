@@ -29,6 +29,7 @@ func newNemesis(s *Sim) *nemesis {
 		{"crash the leader at a step", 10, n.crashAtStep},
 		{"crash a majority", 2, n.crashMajority},
 		{"crash all", 1, n.crashAll},
+		{"power fails", 4, n.powerFails},
 		{"stop one cleanly", 2, n.stopOne},
 		{"hand leadership over", 4, n.transfer},
 		{"hand leadership over and cut off", 4, n.transferAndCut},
@@ -54,11 +55,12 @@ func newNemesis(s *Sim) *nemesis {
 	return n
 }
 
-// run lasts for d; when it returns every fault is healed.
+// run starts the coordinators and lasts for d; when it returns every fault is healed.
 func (n *nemesis) run(ctx context.Context, d time.Duration) {
 	end := time.Now().Add(d)
 	mean := n.d.between(300*time.Millisecond, 20*time.Second)
 	healing, heal := context.WithCancel(ctx)
+	n.bring(healing, fault{name: "the first start", do: n.powerOn}, n.d.around(5*time.Second))
 	for {
 		wait := n.d.around(mean)
 		if time.Now().Add(wait).After(end) {
@@ -72,13 +74,7 @@ func (n *nemesis) run(ctx context.Context, d time.Duration) {
 		n.s.faults++
 		n.s.mu.Unlock()
 		n.s.logf("nemesis: %s, for %s", f.name, lasts)
-		if undo := f.do(); undo != nil {
-			n.heals.Go(func() {
-				sleep(healing, lasts)
-				n.s.logf("nemesis: %s is over", f.name)
-				undo()
-			})
-		}
+		n.bring(healing, f, lasts)
 	}
 	heal()
 	n.heals.Wait()
@@ -87,6 +83,19 @@ func (n *nemesis) run(ctx context.Context, d time.Duration) {
 	for _, h := range n.s.hosts {
 		h.start()
 	}
+}
+
+// bring does a fault, and ends it after a time, or when healing ends.
+func (n *nemesis) bring(healing context.Context, f fault, lasts time.Duration) {
+	undo := f.do()
+	if undo == nil {
+		return
+	}
+	n.heals.Go(func() {
+		sleep(healing, lasts)
+		n.s.logf("nemesis: %s is over", f.name)
+		undo()
+	})
 }
 
 func (n *nemesis) pick() fault {
@@ -129,6 +138,37 @@ func (n *nemesis) crash(list ...*host) func() {
 func (n *nemesis) crashOne() func()    { return n.crash(n.one()) }
 func (n *nemesis) crashLeader() func() { return n.crash(n.theLeader()) }
 func (n *nemesis) crashAll() func()    { return n.crash(n.s.hosts...) }
+
+// powerFails takes all at once. The machines are not back at the same time.
+func (n *nemesis) powerFails() func() {
+	for _, h := range n.s.hosts {
+		h.crash()
+	}
+	return n.powerOn()
+}
+
+// powerOn starts all, one after the other, at times a minority much later. Until somebody sets it, the clock of one may show
+// anything: so the leader may be the one that is wrong, and nobody else's clock, or one that differs, all that it knows.
+func (n *nemesis) powerOn() (undo func()) {
+	if n.d.chance(0.5) {
+		undo = n.jumpClock()
+	}
+	mean, tardy := n.d.between(100*time.Millisecond, 2*time.Second), len(n.s.hosts)
+	if n.d.chance(0.5) {
+		tardy = len(n.s.hosts)/2 + 1
+	}
+	for i, h := range n.s.hosts {
+		late := n.d.around(mean)
+		if i >= tardy {
+			late += n.d.between(time.Second, 8*time.Second)
+		}
+		n.heals.Go(func() {
+			time.Sleep(late)
+			h.start()
+		})
+	}
+	return undo
+}
 
 func (n *nemesis) crashMajority() func() {
 	var list []*host

@@ -82,9 +82,6 @@ func Run(opt Options) Report {
 	for i := range 2 + d.IntN(5) {
 		s.workers = append(s.workers, newWorker(s, fmt.Sprintf("w%d", i+1)))
 	}
-	for _, h := range s.hosts {
-		h.start()
-	}
 	s.ending.Go(func() { s.history.watch(ctx) })
 	load, stopLoad := context.WithCancel(ctx)
 	var clients sync.WaitGroup
