@@ -280,6 +280,10 @@ func (m *Machine) jobDone(r *request, i uint32, p *JobReport) {
 
 // needMet tells the dependents of a job that it is done.
 func (m *Machine) needMet(r *request, i uint32) {
+	if r.dag.anyhow {
+		m.doom(r, i)
+		return
+	}
 	if n := len(r.dag.dependents(i)); !m.afford(n, n) {
 		m.begin(r, task{kind: taskMet, job: i})
 		return
@@ -352,8 +356,8 @@ func (m *Machine) fail(r *request, i uint32, j *job) {
 	m.endIfOver(r)
 }
 
-// doom is cancelJobsDepOn: none of the jobs that wait on job i, directly or through others, can run any more. What is too
-// much for this entry is left to those that follow.
+// doom is cancelJobsDepOn: job i has ended, and those of the jobs that wait on it, directly or through others, that need it
+// otherwise can never run. Those that need it as it is go on. What is too much for this entry is left to those that follow.
 func (m *Machine) doom(r *request, i uint32) {
 	if len(r.dag.dependents(i)) == 0 {
 		return

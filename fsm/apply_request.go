@@ -109,7 +109,7 @@ func (m *Machine) checkRequest(c *SubmitRequest) *Refusal {
 			return refusal
 		}
 	}
-	check := jobCheck{limits: l, specs: len(c.Specs), jobs: len(c.Jobs), names: make(map[string]struct{}, len(c.Jobs))}
+	check := jobCheck{limits: l, specs: len(c.Specs), jobs: len(c.Jobs), names: make(map[string]struct{}, len(c.Jobs)), bare: c.bare}
 	for i := range c.Jobs {
 		if refusal := check.job(i, &c.Jobs[i]); refusal != nil {
 			return refusal
@@ -127,6 +127,7 @@ type jobCheck struct {
 	names  map[string]struct{} // so far; looked up, never ranged over
 	named  int                 // jobs whose name is among names
 	needs  []uint32
+	bare   bool // written before there were conditions: they were refused
 }
 
 func (c *jobCheck) job(i int, j *JobEntry) *Refusal {
@@ -155,8 +156,8 @@ func (c *jobCheck) job(i int, j *JobEntry) *Refusal {
 		if int(n.Job) >= c.jobs {
 			return refuse(CodeInvalid, "job %q: it needs job %d of %d", j.Name, n.Job, c.jobs)
 		}
-		if n.When != WhenDone {
-			return refuse(CodeInvalid, "job %q: condition %d of a need is not supported yet", j.Name, n.When)
+		if n.When >= whenCount || c.bare && !n.plain() {
+			return refuse(CodeInvalid, "job %q: condition %d of a need is not known", j.Name, n.When)
 		}
 		c.needs = append(c.needs, n.Job)
 	}
@@ -291,8 +292,12 @@ func (m *Machine) retryRequest(c *RetryRequest) (any, *Refusal) {
 	m.db.editSession(r.session, func(s *session) { s.live++ })
 	m.emitRequest(r)
 	revived := r.counts[Failed] + r.counts[Cancelled]
-	if !m.afford(int(revived), int(r.len())) {
+	small := m.afford(int(revived), int(r.len()))
+	if !small || r.dag.anyhow {
 		m.begin(r, task{kind: taskRevive})
+		if small {
+			m.work(m.db.editRequest(r), m.stepsOfEntry())
+		}
 		return revived, nil
 	}
 	for _, i := range m.dispatcher.revive(&m.db, r, func(i uint32, j *job) { m.wake(r, i, j) }) {

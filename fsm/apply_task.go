@@ -96,23 +96,29 @@ func (m *Machine) doomSome(r *request, purse int) (left int, done bool) {
 	return left, len(t.doomed) == 0
 }
 
-// doomThem cancels, in breadth-first order, every job that waits on one of t.doomed. It is iterative, so the depth of a
-// DAG costs no stack.
+// doomThem tells, in breadth-first order, every job that waits on one of t.doomed of its end, and joins those to them that
+// are cancelled for it. It is iterative, so the depth of a DAG costs no stack.
 func (m *Machine) doomThem(r *request, t *task, purse int) (left int) {
 	for len(t.doomed) > 0 {
 		cause := t.doomed[0]
-		deps := r.dag.dependents(cause)
+		deps, edges := r.dag.dependentEdges(cause)
 		for ; int(t.at) < len(deps); t.at++ {
 			if purse <= 0 {
 				return purse
 			}
 			purse -= costLook
 			dep := deps[t.at]
-			if r.job(dep).state == Waiting {
-				m.cancelJob(r, dep, ReasonNeeds, cause+1) // leaves Waiting, so it is met once
-				t.doomed = append(t.doomed, dep)
-				purse -= costChange
+			if r.job(dep).state != Waiting {
+				continue
 			}
+			need := Need{Job: cause}
+			if edges != nil {
+				need = edges[t.at].need(cause)
+			}
+			if m.tell(r, dep, need) {
+				t.doomed = append(t.doomed, dep)
+			}
+			purse -= costChange
 		}
 		t.doomed, t.at = t.doomed[1:], 0
 	}
@@ -153,24 +159,15 @@ func (m *Machine) reviveSome(r *request, purse int) (left int, done bool) {
 		if s := r.job(at).state; s != Failed && s != Cancelled {
 			continue
 		}
-		needs := r.dag.needsOf(at)
-		purse -= costChange + costLook*len(needs)
+		purse -= costChange + costLook*len(r.dag.needsOf(at))
 		j := m.db.editJob(r, at)
-		j.open = 0
-		var lost uint32 // one more than the need that failed again
-		for _, n := range needs {
-			s := r.job(n.Job).state
-			if s != Done {
-				j.open++
-			}
-			if n.Job < at && (s == Failed || s == Cancelled) {
-				lost = n.Job + 1
-			}
-		}
+		var need Need
+		var barred bool
+		j.open, j.hopes, need, barred = r.recount(at, at)
 		m.wake(r, at, j)
 		switch {
-		case lost > 0:
-			m.cancelJob(r, at, ReasonNeeds, lost)
+		case barred:
+			m.cancelJob(r, at, r.unmetReason(at, need), need.Job+1)
 			r.tasks[0].at = at + 1
 			m.doom(r, at)
 			if r.tasks[0].kind != taskRevive {

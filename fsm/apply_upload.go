@@ -71,7 +71,7 @@ func (m *Machine) checkPart(u *upload, c *SubmitPart) *Refusal {
 			return refusal
 		}
 	}
-	check := jobCheck{limits: l, specs: specs, jobs: math.MaxInt, edges: u.edges, names: u.names, named: had}
+	check := jobCheck{limits: l, specs: specs, jobs: math.MaxInt, edges: u.edges, names: u.names, named: had, bare: c.bare}
 	for i := range c.Jobs {
 		refusal := check.job(had+i, &c.Jobs[i])
 		if refusal == nil {
@@ -90,7 +90,7 @@ func (m *Machine) checkPart(u *upload, c *SubmitPart) *Refusal {
 // precede says whether a job of a request that comes in parts needs only jobs before itself.
 func precede(i uint32, j *JobEntry) *Refusal {
 	for _, n := range j.Needs {
-		if n.Job >= i {
+		if n.Job >= i || n.When >= whenCount {
 			return refuse(CodeInvalid, "job %q: it needs job %d, which does not come before it", j.Name, n.Job)
 		}
 	}

@@ -77,8 +77,8 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = &OpenSession{Name: readText(r)}
 	case kindCloseSession:
 		c = &CloseSession{ID: SessionID(r.Uint())}
-	case kindSubmitRequest:
-		c = readSubmitRequest(r)
+	case kindSubmitRequest, kindSubmitRequest2:
+		c = readSubmitRequest(r, kind == kindSubmitRequest)
 	case kindCancelRequest:
 		c = &CancelRequest{ID: RequestID(r.Uint())}
 	case kindRetryRequest:
@@ -103,8 +103,8 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = &SetLimits{Limits: readLimits(r)}
 	case kindBeginSubmit:
 		c = readBeginSubmit(r)
-	case kindSubmitPart:
-		c = readSubmitPart(r)
+	case kindSubmitPart, kindSubmitPart2:
+		c = readSubmitPart(r, kind == kindSubmitPart)
 	case kindCommitSubmit:
 		c = &CommitSubmit{Upload: r.Uint(), Parts: r.Uint32()}
 	case kindDropSubmit:
@@ -146,8 +146,12 @@ func writeID(w *pack.Writer, kind commandKind, id uint64) {
 }
 
 func (c SubmitRequest) write(w *pack.Writer) {
+	kind := kindSubmitRequest
+	if !plainNeeds(c.Jobs) {
+		kind = kindSubmitRequest2
+	}
 	w.Array(9)
-	w.Uint(uint64(kindSubmitRequest))
+	w.Uint(uint64(kind))
 	w.String(c.Session)
 	w.String(c.Name)
 	w.String(c.Key)
@@ -161,7 +165,7 @@ func (c SubmitRequest) write(w *pack.Writer) {
 	}
 }
 
-func readSubmitRequest(r *pack.Reader) *SubmitRequest {
+func readSubmitRequest(r *pack.Reader, first bool) *SubmitRequest {
 	c := &SubmitRequest{
 		Session: readText(r), Name: readText(r), Key: readText(r), Body: r.Uint(), MaxRunning: r.Uint32(),
 		OnFailure: OnFailure(r.Uint8()), Specs: readSpecs(r),
@@ -171,11 +175,12 @@ func readSubmitRequest(r *pack.Reader) *SubmitRequest {
 	for range n {
 		c.Jobs = append(c.Jobs, readEntryJob(r))
 	}
+	c.bare = first && !plainNeeds(c.Jobs)
 	r.End()
 	return c
 }
 
-// A job's entry is [name, spec, payload, needs]; a need is its job's index, or [index, when] unless done.
+// A job's entry is [name, spec, payload, needs]; a need is one number, see writeNeed.
 func writeEntryJob(w *pack.Writer, j *JobEntry) {
 	fields := 4
 	switch {
@@ -198,7 +203,7 @@ func writeEntryJob(w *pack.Writer, j *JobEntry) {
 	if fields > 3 {
 		w.Array(len(j.Needs))
 		for _, n := range j.Needs {
-			w.Uint(uint64(n.Job)<<2 | uint64(n.When))
+			writeNeed(w, n)
 		}
 	}
 }
@@ -209,13 +214,30 @@ func readEntryJob(r *pack.Reader) (j JobEntry) {
 	if n := r.List(entryItemsMax); n > 0 {
 		j.Needs = make([]Need, n)
 		for i := range j.Needs {
-			v := r.Uint()
-			j.Needs[i] = Need{Job: uint32(min(v>>2, 1<<32-1)), When: When(v & 3)}
+			j.Needs[i] = readNeed(r)
 		}
 	}
 	r.End()
 	r.End()
 	return j
+}
+
+// A need is its job's index and, in the two low bits, its condition. Where any is enough, needAny is set above the index.
+const needAny = 1 << 34
+
+func writeNeed(w *pack.Writer, n Need) {
+	v := uint64(n.Job)<<2 | uint64(n.When&3)
+	if n.Any {
+		v |= needAny
+	}
+	w.Uint(v)
+}
+
+func readNeed(r *pack.Reader) Need {
+	v := r.Uint()
+	n := Need{When: When(v & 3), Any: v&needAny != 0}
+	n.Job = uint32(min(v&^needAny>>2, 1<<32-1))
+	return n
 }
 
 func writeSpecs(w *pack.Writer, specs []JobSpec) {

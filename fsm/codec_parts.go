@@ -28,8 +28,12 @@ func readBeginSubmit(r *pack.Reader) *BeginSubmit {
 }
 
 func (c SubmitPart) write(w *pack.Writer) {
+	kind := kindSubmitPart
+	if !plainNeeds(c.Jobs) {
+		kind = kindSubmitPart2
+	}
 	w.Array(5)
-	w.Uint(uint64(kindSubmitPart))
+	w.Uint(uint64(kind))
 	w.Uint(c.Upload)
 	w.Uint(uint64(c.Part))
 	writeSpecs(w, c.Specs)
@@ -39,13 +43,14 @@ func (c SubmitPart) write(w *pack.Writer) {
 	}
 }
 
-func readSubmitPart(r *pack.Reader) *SubmitPart {
+func readSubmitPart(r *pack.Reader, first bool) *SubmitPart {
 	c := &SubmitPart{Upload: r.Uint(), Part: r.Uint32(), Specs: readSpecs(r)}
 	n := r.List(entryItemsMax)
 	c.Jobs = make([]JobEntry, 0, min(n, r.Remaining()))
 	for range n {
 		c.Jobs = append(c.Jobs, readEntryJob(r))
 	}
+	c.bare = first && !plainNeeds(c.Jobs)
 	r.End()
 	return c
 }

@@ -40,6 +40,8 @@ type SubmitRequest struct {
 	OnFailure  OnFailure
 	Specs      []JobSpec
 	Jobs       []JobEntry
+
+	bare bool // read as it was written before there were conditions
 }
 
 // JobEntry is one job of a SubmitRequest.
@@ -251,4 +253,6 @@ const (
 	kindRestorePart
 	kindCommitRestore
 	kindDropRestore
+	kindSubmitRequest2 // kindSubmitRequest with needs that are not plain: who does not know of those must not read it
+	kindSubmitPart2    // likewise
 )

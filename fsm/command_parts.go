@@ -24,6 +24,8 @@ type SubmitPart struct {
 	Part   uint32 // counts from 0, without a gap
 	Specs  []JobSpec
 	Jobs   []JobEntry
+
+	bare bool // read as it was written before there were conditions
 }
 
 // CommitSubmit makes a request of its parts. Its answer is RequestSubmitted, as SubmitRequest's.

@@ -12,6 +12,7 @@ type dag struct {
 	shift     uint8
 	jobs      uint32
 	turned    bool // the dependents are known
+	anyhow    bool // some need is not plain
 	hash      uint64
 	rolling   *rolling // while it comes in parts, and the way its hash is made; nil: in one piece
 }
@@ -34,6 +35,7 @@ type chunk struct {
 	needEnds   []uint32 // nil: no job has a need
 	deps       []uint32 // dependents
 	depEnds    []uint32 // nil: no job has dependents. Until it is turned round: how many there are
+	depEdges   []edge   // beside deps, the conditions; nil: they are plain
 }
 
 func (d *dag) len() int { return int(d.jobs) }
@@ -99,6 +101,19 @@ func (d *dag) dependents(i uint32) []uint32 {
 	return c.deps[lo:hi:hi]
 }
 
+// dependentEdges is dependents with the conditions of their needs; nil: they are plain.
+func (d *dag) dependentEdges(i uint32) (deps []uint32, edges []edge) {
+	c, k := d.at(i)
+	if c.depEnds == nil {
+		return nil, nil
+	}
+	lo, hi := span(c.depEnds, k)
+	if c.depEdges != nil {
+		edges = c.depEdges[lo:hi:hi]
+	}
+	return c.deps[lo:hi:hi], edges
+}
+
 func span(ends []uint32, i uint32) (lo, hi uint32) {
 	if i > 0 {
 		lo = ends[i-1]
@@ -112,6 +127,7 @@ func newDAG(specs []JobSpec, jobs []JobEntry) *dag {
 	for i := range specs {
 		specs[i].class = classKey(&specs[i])
 	}
+	d.anyhow = !plainNeeds(jobs)
 	d.turnRound()
 	d.hash = d.sum()
 	return d
@@ -169,20 +185,23 @@ func (d *dag) turnRound() {
 	for _, n := range c.needs {
 		c.depEnds[n.Job]++
 	}
-	c.layOut()
+	c.layOut(d.anyhow)
 	for i := range uint32(d.len()) {
 		d.tellNeeds(i)
 	}
 }
 
 // layOut makes room for the dependents, of which there are depEnds each. depEnds says then where each job's begin.
-func (c *chunk) layOut() {
+func (c *chunk) layOut(anyhow bool) {
 	var sum uint32
 	for i, n := range c.depEnds {
 		c.depEnds[i] = sum
 		sum += n
 	}
 	c.deps = make([]uint32, sum)
+	if anyhow {
+		c.depEdges = make([]edge, sum)
+	}
 }
 
 // tellNeeds adds job i to the dependents of what it needs. When all have, depEnds says where each job's end.
@@ -190,6 +209,9 @@ func (d *dag) tellNeeds(i uint32) {
 	for _, n := range d.needsOf(i) {
 		c, k := d.at(n.Job)
 		c.deps[c.depEnds[k]] = i
+		if c.depEdges != nil {
+			c.depEdges[c.depEnds[k]] = n.edge()
+		}
 		c.depEnds[k]++
 	}
 }

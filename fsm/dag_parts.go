@@ -55,6 +55,7 @@ func (d *dag) addJobs(jobs []JobEntry) {
 		c.add(jobs[:n])
 		d.jobs += uint32(n)
 		d.count(jobs[:n])
+		d.anyhow = d.anyhow || !plainNeeds(jobs[:n])
 		jobs = jobs[n:]
 	}
 	d.settle()
@@ -138,7 +139,7 @@ func (d *dag) layOutFrom(i uint32) {
 	for len(c.depEnds) < len(c.nameEnds) {
 		c.depEnds = append(c.depEnds, 0)
 	}
-	c.layOut()
+	c.layOut(d.anyhow)
 }
 
 func (h *hasher) entry(j *JobEntry) {
@@ -147,6 +148,6 @@ func (h *hasher) entry(j *JobEntry) {
 	h.bytes(j.Payload)
 	h.word(uint64(len(j.Needs)))
 	for _, n := range j.Needs {
-		h.word(uint64(n.Job) | uint64(n.When)<<32)
+		h.word(uint64(n.Job) | uint64(n.edge())<<32)
 	}
 }

@@ -43,12 +43,7 @@ func (d *JobDispatcher) revive(db *SessionsDB, r *request, wake func(i uint32, j
 			continue
 		}
 		j := db.editJob(r, i)
-		j.open = 0
-		for _, n := range r.dag.needsOf(i) {
-			if r.job(n.Job).state != Done {
-				j.open++
-			}
-		}
+		j.open, j.hopes, _, _ = r.recount(i, 0)
 		wake(i, j)
 		if j.open == 0 {
 			d.list = append(d.list, i)

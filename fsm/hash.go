@@ -87,7 +87,7 @@ func (j *job) sum(id JobID) uint64 {
 	h.word(uint64(j.state) | uint64(j.reason)<<8 | uint64(j.progress)<<16 | uint64(j.flags&^flagDirty)<<24 |
 		uint64(j.attempt)<<32)
 	h.word(uint64(j.retries) | uint64(j.lost)<<16 | uint64(j.open)<<32)
-	h.word(uint64(j.cause))
+	h.word(uint64(j.cause) | uint64(j.hopes)<<32)
 	h.word(uint64(j.worker))
 	h.word(j.order)
 	h.word(uint64(j.due))
@@ -190,7 +190,7 @@ func (d *dag) sum() uint64 {
 	}
 	h.bytes(c.payloads)
 	for _, n := range c.needs {
-		h.word(uint64(n.Job) | uint64(n.When)<<32)
+		h.word(uint64(n.Job) | uint64(n.edge())<<32)
 	}
 	return uint64(h)
 }

@@ -10,7 +10,7 @@ import (
 // Check recounts everything that is kept as a running total and compares. It walks the whole state, so it is for
 // tests and for the operator who doubts, not for every entry. It returns every difference that it finds.
 //
-// Invariant: a job that is ready, assigned or done has every need done (S7).
+// Invariant: a job that is ready or assigned has its needs met; one that is done has every job done that it needs done (S7).
 // Invariant: a job waits exactly on its open needs, and none of them can no longer be met (S8, S9).
 // Invariant: each ready job is on the board or parked, once, in its class (S9).
 // Invariant: no worker holds more than its slots, no request runs more than max_running (S11).
@@ -226,21 +226,13 @@ func (c *checker) deadlines() {
 
 func (c *checker) job(r *request, i uint32, j *job, owed debts) {
 	id := JobID{r.id, i}
-	var open uint32
-	for _, n := range r.dag.needsOf(i) {
-		if r.job(n.Job).state != Done {
-			open++
-		}
-		s := r.job(n.Job).state
-		if j.state == Waiting && (s == Failed || s == Cancelled) && !owed.doomed[n.Job] && n.Job < owed.revived && !r.halted() {
-			c.wrong("job %s waits on job %d, which is %s", id, n.Job, s)
-		}
+	switch {
+	case j.state == Waiting && !r.halted():
+		c.waiting(r, i, j, owed)
+	case j.state == Ready || j.state == Delayed || j.state.Assigned() || j.state == Done:
+		c.released(r, i, j)
 	}
 	switch {
-	case j.state == Waiting && (open+owed.met[i] != j.open || j.open == 0 && i < owed.released) && !r.halted():
-		c.wrong("job %s waits on %d needs and %d that are not counted yet, counted %d", id, open, owed.met[i], j.open)
-	case open > 0 && (j.state == Ready || j.state == Delayed || j.state.Assigned() || j.state == Done):
-		c.wrong("job %s is %s with %d needs not met", id, j.state, open)
 	case j.state.Assigned() && c.holders[id] != j.worker:
 		c.wrong("job %s is %s by %s, held by %s", id, j.state, j.worker, c.holders[id])
 	}
@@ -255,6 +247,57 @@ func (c *checker) job(r *request, i uint32, j *job, owed debts) {
 	}
 	if j.due != 0 {
 		c.due++
+	}
+}
+
+// waiting sees that a job waits on what it needs: on what has not ended, or has and has not told it yet.
+func (c *checker) waiting(r *request, i uint32, j *job, owed debts) {
+	var open, hopes uint32
+	any, hit := false, false
+	for _, n := range r.dag.needsOf(i) {
+		s := r.job(n.Job).state
+		v := n.judge(s)
+		if owed.untold[telling{n.Job, i}] || n.Job >= owed.revived && (s == Failed || s == Cancelled) {
+			v = pending
+		}
+		switch {
+		case n.Any:
+			any, hit = true, hit || v == met
+			if v == pending {
+				hopes++
+			}
+		case v == unmet:
+			c.wrong("job %s waits on job %d, which is %s", JobID{r.id, i}, n.Job, s)
+		case v == pending:
+			open++
+		}
+	}
+	if hit {
+		hopes = 0
+	} else if any {
+		open++
+		if hopes == 0 {
+			c.wrong("job %s waits on any of several jobs, of which none can be as it needs it", JobID{r.id, i})
+		}
+	}
+	if open != j.open || hopes != j.hopes || open == 0 && i < owed.released {
+		c.wrong("job %s waits on %d needs and %d hopes, counted %d and %d", JobID{r.id, i}, open, hopes, j.open, j.hopes)
+	}
+}
+
+// released sees that the needs of a job that was released are met. Those that a retry takes back are not held against a
+// job that is done.
+func (c *checker) released(r *request, i uint32, j *job) {
+	any, hit := false, false
+	for _, n := range r.dag.needsOf(i) {
+		v := n.judge(r.job(n.Job).state)
+		any, hit = any || n.Any, hit || n.Any && v == met
+		if !n.Any && v != met && (j.state != Done || n.When == WhenDone) {
+			c.wrong("job %s is %s and its need of job %d not met", JobID{r.id, i}, j.state, n.Job)
+		}
+	}
+	if any && !hit && j.state != Done {
+		c.wrong("job %s is %s and none of the needs is met of which any is enough", JobID{r.id, i}, j.state)
 	}
 }
 

@@ -4,15 +4,17 @@ import "math"
 
 // debts is what the tasks of a request have still to put right.
 type debts struct {
-	met      map[uint32]uint32 // needs that are met and not counted as such, by the job that has them
-	doomed   map[uint32]bool   // jobs whose dependents are still to be cancelled
-	released uint32            // jobs from here on may need nothing and wait
-	revived  uint32            // jobs from here on may have failed in an earlier life
+	untold   map[telling]bool // who does not know yet that what it needs has ended
+	released uint32           // jobs from here on may need nothing and wait
+	revived  uint32           // jobs from here on may have failed in an earlier life
 }
+
+// telling is between a job that has ended and one that needs it.
+type telling struct{ from, to uint32 }
 
 // tasks checks what is still to be done to a request, and says what that allows.
 func (c *checker) tasks(r *request) debts {
-	owed := debts{met: map[uint32]uint32{}, doomed: map[uint32]bool{}, released: math.MaxUint32, revived: math.MaxUint32}
+	owed := debts{untold: map[telling]bool{}, released: math.MaxUint32, revived: math.MaxUint32}
 	for n := range r.tasks {
 		t := &r.tasks[n]
 		if t.kind == 0 || t.kind >= taskKindCount || t.job >= r.len() || t.kind == taskCancel && n != len(r.tasks)-1 || t.kind == taskTurn && (n != 0 || t.at > 2*r.len()) {
@@ -43,17 +45,21 @@ func (c *checker) met(r *request, t *task, owed debts) {
 		return
 	}
 	for _, dep := range deps[t.at:] {
-		owed.met[dep]++
+		owed.untold[telling{t.job, dep}] = true
 	}
 }
 
 func (c *checker) doomed(r *request, t *task, owed debts) {
+	at := t.at // of the first
 	for _, i := range t.doomed {
-		if i >= r.len() || r.job(i).state != Failed && r.job(i).state != Cancelled {
-			c.wrong("request %s: what depends on job %d of %d is to be cancelled", r.id, i, r.len())
-			continue
+		if i >= r.len() || !r.job(i).state.Terminal() || int(at) > len(r.dag.dependents(i)) {
+			c.wrong("request %s: what depends on job %d of %d is to be told of its end", r.id, i, r.len())
+			return
 		}
-		owed.doomed[i] = true
+		for _, dep := range r.dag.dependents(i)[at:] {
+			owed.untold[telling{i, dep}] = true
+		}
+		at = 0
 	}
 }
 
@@ -86,8 +92,8 @@ func (c *checker) uploads() {
 				i := uint32(n*pageJobs + k)
 				sum += p.jobs[k].sum(JobID{u.request, i})
 				edges += len(u.dag.needsOf(i))
-				if int(p.jobs[k].open) != len(u.dag.needsOf(i)) {
-					c.wrong("job %d of upload %016x waits on %d needs, counted %d", i, id, len(u.dag.needsOf(i)), p.jobs[k].open)
+				if open, hopes := waits(u.dag.needsOf(i)); p.jobs[k].open != open || p.jobs[k].hopes != hopes {
+					c.wrong("job %d of upload %016x waits on %d needs, counted %d", i, id, open, p.jobs[k].open)
 				}
 			}
 			paged += len(p.jobs)

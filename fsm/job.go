@@ -114,11 +114,11 @@ type JobSpec struct {
 // When is the condition under which a need is met.
 type When uint8
 
-// The conditions. WhenDone alone is accepted today; the others have their place in the codec.
+// The conditions.
 const (
-	WhenDone When = iota
-	WhenFailed
-	WhenEnded
+	WhenDone   When = iota
+	WhenFailed      // it failed, with no retry left. What was cancelled has not failed.
+	WhenEnded       // it is done, failed or cancelled
 	whenCount
 )
 
@@ -126,6 +126,7 @@ const (
 type Need struct {
 	Job  uint32
 	When When
+	Any  bool // of all needs of the job that say so, one is enough
 }
 
 // OnFailure tells what a failed job does to its request.

@@ -291,7 +291,8 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		"spec":      {Jobs: []JobEntry{{Name: "a", Spec: 3}}},
 		"none":      {},
 		"need 2×":   {Jobs: []JobEntry{{Name: "a"}, {Name: "b", Needs: []Need{{Job: 0}, {Job: 0}}}}},
-		"condition": {Jobs: []JobEntry{{Name: "a"}, {Name: "b", Needs: []Need{{Job: 0, When: WhenFailed}}}}},
+		"condition": {Jobs: []JobEntry{{Name: "a"}, {Name: "b", Needs: []Need{{Job: 0, When: whenCount}}}}},
+		"both":      {Jobs: []JobEntry{{Name: "a"}, {Name: "b", Needs: []Need{{Job: 0}, {Job: 0, When: WhenFailed, Any: true}}}}},
 	}
 	for name, c := range bad {
 		t.Run(name, func(t *testing.T) {

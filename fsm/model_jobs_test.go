@@ -82,12 +82,7 @@ func (m *model) word(j *modelJob, p JobReport) Code {
 		}
 		j.state, j.due, j.progress = Done, 0, 100
 		j.reason, j.result, j.err, j.exit = NoReason, string(p.Result), "", 0
-		for _, o := range j.r.jobs {
-			waitsOnIt := slices.ContainsFunc(o.needs, func(n Need) bool { return n.Job == j.id.Index })
-			if o.state == Waiting && waitsOnIt && j.r.open(o) == 0 {
-				m.release(o)
-			}
-		}
+		m.tell(j)
 		m.end(j.r)
 	case ReportFailed:
 		reason := ReasonError
@@ -103,13 +98,108 @@ func (m *model) word(j *modelJob, p JobReport) Code {
 	return CodeOK
 }
 
-func (r *modelRequest) open(j *modelJob) (n int) {
-	for _, need := range j.needs {
-		if r.jobs[need.Job].state != Done {
-			n++
+// need is how one need stands for a job that waits: what has ended counts once those who need it were told.
+func (m *model) need(j *modelJob, n Need) verdict {
+	o := j.r.jobs[n.Job]
+	switch {
+	case !o.told:
+		return pending
+	case n.When == WhenEnded || n.When == WhenDone && o.state == Done || n.When == WhenFailed && o.state == Failed:
+		return met
+	}
+	return unmet
+}
+
+// stands is how all needs of a job stand together: met, unmet for good, or neither yet.
+func (m *model) stands(j *modelJob) verdict {
+	all, anyOf := met, met
+	hopes, hits := 0, 0
+	for _, n := range j.needs {
+		v := m.need(j, n)
+		switch {
+		case n.Any:
+			anyOf = pending
+			if v == met {
+				hits++
+			} else if v == pending {
+				hopes++
+			}
+		case v == unmet:
+			return unmet
+		case v == pending:
+			all = pending
 		}
 	}
-	return n
+	switch {
+	case anyOf == met || hits > 0:
+		return all
+	case hopes == 0:
+		return unmet
+	}
+	return pending
+}
+
+// unmetReason is why one that was revived is cancelled again at once.
+func (m *model) unmetReason(j *modelJob) Reason {
+	for _, n := range j.needs {
+		one := n.Job == m.culprit(j)
+		anyOf := n.Any && slices.Contains(j.needs, Need{Job: m.culprit(j), When: WhenFailed, Any: true})
+		anyOf = anyOf || n.Any && slices.Contains(j.needs, Need{Job: m.culprit(j), When: WhenDone, Any: true})
+		dep := j.r.jobs[n.Job]
+		if (one || anyOf) && n.When != WhenFailed && !(dep.state == Cancelled && dep.reason == ReasonUnmet) {
+			return ReasonNeeds
+		}
+	}
+	return ReasonUnmet
+}
+
+// culprit is the job for which one that was revived is cancelled again at once: the last that it needs itself, or else the
+// last of which any would have been enough.
+func (m *model) culprit(j *modelJob) uint32 {
+	var one, anyOf = NoJob, NoJob
+	for _, n := range j.needs {
+		if m.need(j, n) != unmet {
+			continue
+		}
+		if n.Any {
+			anyOf = n.Job
+		} else {
+			one = n.Job
+		}
+	}
+	if one != NoJob {
+		return one
+	}
+	return anyOf
+}
+
+// tell lets those that wait on a job that has ended go on, or cancels them, and those that wait on them, breadth first.
+func (m *model) tell(first *modelJob) {
+	for ended := []*modelJob{first}; len(ended) > 0; ended = ended[1:] {
+		cause := ended[0]
+		cause.told = true
+		for _, o := range cause.r.jobs {
+			at := slices.IndexFunc(o.needs, func(n Need) bool { return n.Job == cause.id.Index })
+			if at < 0 || o.state != Waiting {
+				continue
+			}
+			switch m.stands(o) {
+			case met:
+				m.release(o)
+			case unmet:
+				why := ReasonUnmet
+				for i, n := range o.needs {
+					dep := cause.r.jobs[n.Job]
+					unneeded := n.When == WhenFailed || dep.state == Cancelled && dep.reason == ReasonUnmet
+					if (i == at || n.Any && o.needs[at].Any) && !unneeded {
+						why = ReasonNeeds
+					}
+				}
+				m.cancelJob(o, why, cause.id.Index)
+				ended = append(ended, o)
+			}
+		}
+	}
 }
 
 func (m *model) failed(j *modelJob, reason Reason, err string, exit int32, noRetry bool) {
@@ -155,17 +245,7 @@ func (m *model) fail(j *modelJob) {
 			m.cancelJob(o, ReasonStop, j.id.Index)
 		}
 	} else {
-		doomed := []*modelJob{j}
-		for len(doomed) > 0 {
-			cause := doomed[0]
-			doomed = doomed[1:]
-			for _, o := range j.r.jobs {
-				if o.state == Waiting && slices.ContainsFunc(o.needs, func(n Need) bool { return n.Job == cause.id.Index }) {
-					m.cancelJob(o, ReasonNeeds, cause.id.Index)
-					doomed = append(doomed, o)
-				}
-			}
-		}
+		m.tell(j)
 	}
 	m.end(j.r)
 }

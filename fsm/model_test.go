@@ -42,6 +42,7 @@ type modelJob struct {
 	r        *modelRequest
 	spec     *JobSpec
 	needs    []Need
+	told     bool // that it has ended, those who need it
 	state    State
 	reason   Reason
 	attempt  uint32
@@ -326,7 +327,7 @@ func sound(jobs []JobEntry, specs int) bool {
 			}
 		}
 		for n, need := range j.Needs {
-			if int(need.Job) >= len(jobs) || slices.Contains(j.Needs[:n], need) {
+			if int(need.Job) >= len(jobs) || slices.ContainsFunc(j.Needs[:n], func(o Need) bool { return o.Job == need.Job }) {
 				return false
 			}
 		}
@@ -426,16 +427,22 @@ func (m *model) retry(id RequestID) (any, Code) {
 			if j.state == Cancelled {
 				j.err, j.exit = "", 0 // what came last was no failure
 			}
-			j.state, j.reason, j.cause, j.retries, j.lost, j.progress = Waiting, NoReason, NoJob, 0, 0, 0
+			j.told = false
 			again = append(again, j)
 			revived++
 		}
 	}
-	for _, j := range again {
-		if r.open(j) == 0 {
+	for _, j := range again { // one after the other: who is still to be revived knows nothing yet
+		j.state, j.reason, j.cause, j.retries, j.lost, j.progress = Waiting, NoReason, NoJob, 0, 0, 0
+		switch m.stands(j) {
+		case met:
 			m.release(j)
+		case unmet:
+			m.cancelJob(j, m.unmetReason(j), m.culprit(j))
+			m.tell(j)
 		}
 	}
+	m.end(r)
 	return revived, CodeOK
 }
 

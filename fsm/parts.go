@@ -83,7 +83,8 @@ func (c *SubmitRequest) Ordered() (*SubmitRequest, *Refusal) {
 		j := c.Jobs[i]
 		needs := make([]Need, len(j.Needs))
 		for k, n := range j.Needs {
-			needs[k] = Need{Job: place[n.Job], When: n.When}
+			n.Job = place[n.Job]
+			needs[k] = n
 		}
 		j.Needs = needs
 		o.Jobs[at] = j

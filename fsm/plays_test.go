@@ -17,7 +17,7 @@ import (
 // A play has three kinds of scenes:
 //
 //	submit NAME [session= key= body= max= on-failure=stop]   then one job a line:
-//	    NAME [needs=a,b] [slots=] [priority=] [queue=] [labels=k:v,…] [retry=] [backoff=] [factor=] [longest=] [never=1,2]
+//	    NAME [needs=a,b:failed] [any=c:ended] [slots=] [priority=] [queue=] [labels=k:v,…] [retry=] [backoff=] [factor=] [longest=] [never=1,2]
 //	         [lost=] [timeout=] [after=]
 //	do          one command a line, each an entry; "a; b" is one entry of two commands
 //	show WHAT   jobs of all requests, workers, history JOB, sessions, deadline
@@ -249,14 +249,18 @@ func (p *play) pairs(s string) (list []Pair) {
 	return list
 }
 
+// whens are the conditions of needs.
+var whens = map[string]When{"": WhenDone, "failed": WhenFailed, "ended": WhenEnded}
+
 func (p *play) spec(words []string, index map[string]uint32) (s JobSpec, needs []Need) {
 	s = simpleSpec()
 	for _, word := range words {
 		key, v, _ := strings.Cut(word, "=")
 		switch key {
-		case "needs":
+		case "needs", "any":
 			for _, name := range strings.Split(v, ",") {
-				needs = append(needs, Need{Job: index[name]})
+				name, when, _ := strings.Cut(name, ":")
+				needs = append(needs, Need{Job: index[name], When: whens[when], Any: key == "any"})
 			}
 		case "slots":
 			s.Slots = uint32(p.number(v))

@@ -447,11 +447,18 @@ func (d *duel) submit(t *rapid.T) SubmitRequest {
 		MaxRunning: uint32(few(t, "max running", 3)), OnFailure: OnFailure(few(t, "on failure", 1)),
 		Specs: rapid.SliceOfN(rapid.Custom(d.spec), 1, 3).Draw(t, "specs"),
 	}
+	conditions := rapid.Bool().Draw(t, "conditions")
 	for i := range rapid.IntRange(0, 7).Draw(t, "jobs") {
 		j := JobEntry{Name: fmt.Sprintf("j%d", i), Spec: uint32(rapid.IntRange(0, len(c.Specs)-1).Draw(t, "spec"))}
 		for o := range i {
 			if rapid.IntRange(0, 3).Draw(t, "needs") == 0 {
-				j.Needs = append(j.Needs, Need{Job: uint32(o)})
+				n := Need{Job: uint32(o), When: When(few(t, "when", 2))}
+				if conditions {
+					n.Any = rapid.IntRange(0, 2).Draw(t, "any") == 0
+				} else {
+					n.When = WhenDone
+				}
+				j.Needs = append(j.Needs, n)
 			}
 		}
 		c.Jobs = append(c.Jobs, j)

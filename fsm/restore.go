@@ -207,7 +207,7 @@ func (re *restorer) job(r *pack.Reader) error {
 		attempt: r.Uint32(), retries: uint16(r.Uint32()), lost: uint16(r.Uint32()), open: r.Uint32(), cause: r.Uint32(),
 		worker: WorkerID(r.Uint()), order: r.Uint(), due: r.Int(),
 	}
-	r.Skip()
+	j.hopes = r.Uint32()
 	j.delayed, j.ready, j.picked = readStamp(r), readStamp(r), readStamp(r)
 	j.started, j.ended = readStamp(r), readStamp(r)
 	if r.More() {
@@ -222,8 +222,8 @@ func (re *restorer) job(r *pack.Reader) error {
 		return fmt.Errorf("job %q: state %d, spec %d", entry.Name, j.state, entry.Spec)
 	}
 	for _, n := range entry.Needs {
-		if n.Job >= re.want {
-			return fmt.Errorf("job %q needs job %d of %d", entry.Name, n.Job, re.want)
+		if n.Job >= re.want || n.When >= whenCount {
+			return fmt.Errorf("job %q needs job %d of %d, condition %d", entry.Name, n.Job, re.want, n.When)
 		}
 	}
 	re.jobs, re.state = append(re.jobs, entry), append(re.state, j)

@@ -98,7 +98,8 @@ func (db *SessionsDB) addRequest(r *request) {
 		for i := range p.jobs {
 			at := from + uint32(i)
 			j := &p.jobs[i]
-			j.state, j.open, j.flags = Waiting, uint32(len(r.dag.needsOf(at))), flagDirty
+			j.state, j.flags = Waiting, flagDirty
+			j.open, j.hopes = waits(r.dag.needsOf(at))
 			db.dirty = append(db.dirty, jobTouch{r, at})
 		}
 		r.pages = append(r.pages, p)

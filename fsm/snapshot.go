@@ -270,7 +270,7 @@ func writeJob(w *pack.Writer, r *request, i uint32) {
 	w.Uint(uint64(j.worker))
 	w.Uint(j.order)
 	w.Int(j.due)
-	w.Uint(0) // room for a flag word
+	w.Uint(uint64(j.hopes)) // 0 before there were conditions
 	for _, s := range []stamp{j.delayed, j.ready, j.picked, j.started, j.ended} {
 		writeStamp(w, s)
 	}

@@ -28,6 +28,7 @@ type job struct {
 	lost     uint16 // spent on lost workers
 	open     uint32 // needs not yet met
 	cause    uint32 // the job because of which it was cancelled, plus one; 0: none
+	hopes    uint32 // while none of the needs is met of which any is enough: how many of them still may be. Together they are one of open.
 	worker   WorkerID
 	order    uint64 // place on the board among equal priorities: first come, first served
 	due      int64  // while Delayed: not before; while Running: its timeout, 0: none

@@ -50,9 +50,16 @@ func (s *script) sweepCommand(m *Machine) Command {
 			}
 		}
 	}
-	switch s.below(12) {
+	kind := s.below(12)
+	if conditional(m) { // which end comes first matters, so there is one at a time
+		held = held[:min(len(held), 1)]
+		if kind == 4 {
+			kind = 11
+		}
+	}
+	switch kind {
 	case 0, 1:
-		return s.wide()
+		return s.wide(s.below(2) == 0 && m.db.requests.Len() == 0 || conditional(m))
 	case 2:
 		return CancelRequest{ID: s.request()}
 	case 3:
@@ -70,8 +77,18 @@ func (s *script) sweepCommand(m *Machine) Command {
 	}
 }
 
+// conditional says whether needs of a request that is kept have conditions.
+func conditional(m *Machine) bool {
+	found := false
+	m.db.requests.Scan(func(_ RequestID, r *request) bool {
+		found = r.dag.anyhow
+		return !found
+	})
+	return found
+}
+
 // wide draws a request in which much depends on one job: more than smallChanges.
-func (s *script) wide() SubmitRequest {
+func (s *script) wide(conditions bool) SubmitRequest {
 	later, flaky := simpleSpec(), simpleSpec()
 	later.StartAfter, later.Timeout = s.duration()&(1<<36-1), time.Second
 	flaky.Priority, flaky.Retry, flaky.LostLimit = int8(s.below(3)), Retry{Limit: 1, Backoff: time.Second}, 0
@@ -84,6 +101,11 @@ func (s *script) wide() SubmitRequest {
 			j.Needs = []Need{{Job: uint32(s.below(i) / (1 + s.below(8)))}}
 			if other := uint32(s.below(i)); other != j.Needs[0].Job && s.below(3) == 0 {
 				j.Needs = append(j.Needs, Need{Job: other})
+			}
+			for k := range j.Needs {
+				if conditions {
+					j.Needs[k].When, j.Needs[k].Any = When(max(0, s.below(6)-3)), s.below(2) == 0
+				}
 			}
 		}
 		c.Jobs = append(c.Jobs, j)

@@ -9,7 +9,7 @@ const (
 	taskTurn    taskKind = iota + 1 // turn the needs round, so that each job knows its dependents. Nothing else goes before it.
 	taskRelease                     // release the jobs that need nothing
 	taskMet                         // count the need for one job as met, in its dependents
-	taskDoom                        // cancel what waits on a job that can no longer be done, directly or through others
+	taskDoom                        // tell those that wait on a job that it has ended; cancel those that cannot run, and so on
 	taskCancel                      // cancel all that has not ended: the request is halted
 	taskRevive                      // put what failed or was cancelled to work again
 	taskKindCount
@@ -23,7 +23,7 @@ type task struct {
 	job    uint32 // taskMet: the job that is done
 	reason Reason // taskCancel
 	cause  uint32 // taskCancel: one more than a job's index, or 0
-	// Of a taskDoom: the jobs whose dependents are still to be cancelled. The first is the one under way. It only grows
+	// Of a taskDoom: the jobs whose dependents are still to be told. The first is the one under way. It only grows
 	// at its end and shrinks at its head, so that a View may share it.
 	doomed []uint32
 }

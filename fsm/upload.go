@@ -63,7 +63,7 @@ func (u *upload) add(gen uint64, specs []JobSpec, jobs []JobEntry) {
 	for i := range jobs {
 		u.edges += len(jobs[i].Needs)
 		u.names[jobs[i].Name] = struct{}{}
-		u.addJob(gen, uint32(len(jobs[i].Needs)))
+		u.addJob(gen, jobs[i].Needs)
 	}
 	u.bytes += partBytes(specs, jobs)
 	u.dag.addSpecs(specs)
@@ -71,7 +71,7 @@ func (u *upload) add(gen uint64, specs []JobSpec, jobs []JobEntry) {
 }
 
 // addJob adds a job that waits.
-func (u *upload) addJob(gen uint64, open uint32) {
+func (u *upload) addJob(gen uint64, needs []Need) {
 	var last *page
 	if n := len(u.pages); n > 0 {
 		last = u.pages[n-1]
@@ -81,7 +81,8 @@ func (u *upload) addJob(gen uint64, open uint32) {
 		u.pages = append(u.pages, last)
 	}
 	id := JobID{u.request, uint32((len(u.pages)-1)*pageJobs + len(last.jobs))}
-	last.jobs = append(last.jobs, job{state: Waiting, open: open})
+	open, hopes := waits(needs)
+	last.jobs = append(last.jobs, job{state: Waiting, open: open, hopes: hopes})
 	u.jobSum += last.jobs[len(last.jobs)-1].sum(id)
 }
 

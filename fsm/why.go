@@ -14,6 +14,7 @@ type CauseKind string
 // The causes of a job that has not ended.
 const (
 	CauseNeeds      CauseKind = "needs"       // Jobs are not yet as it needs them
+	CauseNeedsAny   CauseKind = "needs_any"   // none of Jobs is yet as it needs one of them
 	CauseSettling   CauseKind = "settling"    // its needs are met; its large request is worked off in steps
 	CauseEnding     CauseKind = "ending"      // its request is about to end as State
 	CauseBackoff    CauseKind = "backoff"     // not before Until, after a failed attempt
@@ -37,7 +38,7 @@ const (
 
 // What became of earlier attempts. These come last, oldest first.
 const (
-	CauseMoved   CauseKind = "moved"   // it left Workers[0] without an end: lost or returned
+	CauseMoved   CauseKind = "moved"   // it left Workers[0] without an end: lost, returned or restored
 	CauseRetried CauseKind = "retried" // it failed, and was tried again
 	CauseRevived CauseKind = "revived" // it had ended, and a person had its request retried
 )
@@ -64,7 +65,7 @@ type Cause struct {
 type CauseJob struct {
 	ID     JobID
 	Name   string
-	When   When // the condition, for CauseNeeds
+	When   When // the condition, for CauseNeeds and CauseNeedsAny
 	State  State
 	Reason Reason
 	Error  string
@@ -177,18 +178,27 @@ func (c *Cause) list(j CauseJob) {
 }
 
 func (y *why) needs() {
-	c := Cause{Kind: CauseNeeds}
+	all, anyOf := Cause{Kind: CauseNeeds}, Cause{Kind: CauseNeedsAny}
 	for _, n := range y.r.dag.needsOf(y.i) {
-		if y.r.job(n.Job).state != Done {
-			j := y.name(n.Job)
-			j.When = n.When
-			c.list(j)
+		j := y.name(n.Job)
+		j.When = n.When
+		switch v := n.judge(j.State); {
+		case v == met && !n.Any:
+		case !n.Any:
+			all.list(j)
+		case v == pending && y.j.hopes > 0:
+			anyOf.list(j)
 		}
 	}
-	if len(c.Jobs) == 0 {
-		c.Kind = CauseSettling
+	if len(all.Jobs) > 0 {
+		y.add(all)
 	}
-	y.add(c)
+	if len(anyOf.Jobs) > 0 {
+		y.add(anyOf)
+	}
+	if len(y.causes) == 0 {
+		y.add(Cause{Kind: CauseSettling})
+	}
 }
 
 func (y *why) delayed() {
@@ -346,7 +356,7 @@ func (y *why) past() {
 		switch {
 		case p.to.Terminal():
 			c.Kind = CauseRevived
-		case p.reason == ReasonLost || p.reason == ReasonReturn:
+		case p.reason == ReasonLost || p.reason == ReasonReturn || p.reason == ReasonRestore:
 			c.Kind = CauseMoved
 		}
 		if p.picked != (stamp{}) {

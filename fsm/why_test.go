@@ -71,6 +71,20 @@ func TestWhyNamesEachCause(t *testing.T) {
 	}{
 		{"waits on needs", func(r *run) JobID { return JobID{r.submit(SubmitRequest{Jobs: chain()}), 2} },
 			[]string{"needs b=waiting"}},
+		{"waits on any of several, and on a failure", func(r *run) JobID {
+			jobs := chain()
+			jobs[2].Needs = []Need{{Job: 1, When: WhenFailed}, {Job: 0, Any: true}, {Job: 3, When: WhenEnded, Any: true}}
+			return JobID{r.submit(SubmitRequest{Jobs: jobs}), 2}
+		}, []string{"needs b=waiting when 1", "needs_any a=ready d=ready when 2"}},
+		{"unneeded", func(r *run) JobID {
+			w, inc := r.join("w", 1)
+			r.pick(w, inc)
+			jobs := chain()
+			jobs[1].Needs[0].When = WhenFailed
+			id := r.submit(SubmitRequest{Jobs: jobs})
+			r.ok(report(w, inc, id, 0, 1, ReportDone))
+			return JobID{id, 2}
+		}, []string{"cancelled b=cancelled (unneeded) a=done for unneeded"}},
 		{"start_after", func(r *run) JobID {
 			return JobID{r.submit(one(spec(func(s *JobSpec) { s.StartAfter = time.Minute }))), 0}
 		}, []string{"start_after until 22:14:20"}},
@@ -240,7 +254,7 @@ func TestWhyNamesEachCause(t *testing.T) {
 		})
 	}
 	for _, kind := range []CauseKind{
-		CauseNeeds, CauseSettling, CauseEnding, CauseBackoff, CauseStartAfter, CauseMaxRunning, CauseNoWorker, CauseDrained, CauseNoSlots,
+		CauseNeeds, CauseNeedsAny, CauseSettling, CauseEnding, CauseBackoff, CauseStartAfter, CauseMaxRunning, CauseNoWorker, CauseDrained, CauseNoSlots,
 		CauseNotAsking, CauseQueue, CausePicked, CauseRunning, CauseDone, CauseFailed, CauseCancelled, CauseMoved, CauseRetried, CauseRevived,
 	} {
 		if !seen[kind] {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -144,7 +145,7 @@ func (a *app) tellResults(ctx context.Context, c *rest.Client, request string) e
 		if err != nil {
 			return err
 		}
-		for _, need := range n.Needs {
+		for _, need := range slices.Concat(n.Needs, n.NeedsAny) {
 			needed[need.Job] = true
 		}
 	}

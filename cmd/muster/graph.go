@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/list"
@@ -81,7 +82,7 @@ func treeOf(nodes []rest.Node) tree {
 	depth := depths(nodes, index)
 	for i, n := range nodes {
 		t.parent[i] = -1
-		for _, need := range n.Needs {
+		for _, need := range slices.Concat(n.Needs, n.NeedsAny) {
 			p, known := index[need.Job]
 			if known && p != i && (t.parent[i] < 0 || depth[p] >= depth[t.parent[i]]) {
 				t.parent[i] = p
@@ -100,7 +101,7 @@ func depths(nodes []rest.Node, index map[string]int) []int {
 	users, open := make([][]int, len(nodes)), make([]int, len(nodes))
 	var free []int
 	for i, n := range nodes {
-		for _, need := range n.Needs {
+		for _, need := range slices.Concat(n.Needs, n.NeedsAny) {
 			if p, known := index[need.Job]; known {
 				users[p] = append(users[p], i)
 				open[i]++
@@ -160,14 +161,29 @@ func (t tree) line(p painter, i int) string {
 	if n.Reason != "" && n.Reason != "error" {
 		s += " (" + n.Reason + ")"
 	}
+	return s + t.needsLine(i)
+}
+
+// needsLine is what the tree cannot show of a job's needs: those beside its parent, and conditions.
+func (t tree) needsLine(i int) (s string) {
+	n := t.nodes[i]
 	var also []string
+	verb := "needs also"
 	for _, need := range n.Needs {
-		if t.parent[i] < 0 || need.Job != t.nodes[t.parent[i]].Name {
-			also = append(also, need.Job)
+		parent := t.parent[i] >= 0 && need.Job == t.nodes[t.parent[i]].Name
+		if parent && (need.When == "" || need.When == rest.WhenDone) {
+			continue
+		}
+		also = append(also, needText(need))
+		if parent {
+			verb = "needs"
 		}
 	}
 	if len(also) > 0 {
-		s += "  (needs also " + strings.Join(also, ", ") + ")"
+		s = "  (" + verb + " " + strings.Join(also, ", ") + ")"
+	}
+	if len(n.NeedsAny) > 0 {
+		s += "  (needs any of " + needsText(n.NeedsAny) + ")"
 	}
 	return s
 }
@@ -184,11 +200,19 @@ func writeDot(w io.Writer, g rest.Graph) error {
 		fmt.Fprintf(&b, "  %q [label=%q, fillcolor=%q];\n", n.Name, n.Name+"\n"+n.State, firstOf(dotColours[n.State], "white"))
 	}
 	for _, n := range g.Jobs {
-		for _, need := range n.Needs {
-			fmt.Fprintf(&b, "  %q -> %q;\n", need.Job, n.Name)
+		for _, need := range slices.Concat(n.Needs, n.NeedsAny) {
+			fmt.Fprintf(&b, "  %q -> %q%s;\n", need.Job, n.Name, dotEdge(need))
 		}
 	}
 	b.WriteString("}\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// dotEdge labels an edge with its condition.
+func dotEdge(n rest.Need) string {
+	if n.When == "" || n.When == rest.WhenDone {
+		return ""
+	}
+	return fmt.Sprintf(" [label=%q, style=dashed]", n.When)
 }

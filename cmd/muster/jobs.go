@@ -144,6 +144,7 @@ func renderJob(w io.Writer, p painter, now time.Time, j rest.Job) {
 		{"Worker", worker},
 		{"Progress", strings.TrimSpace(fmt.Sprintf("%d%% %s", j.Progress, oneLine(j.ProgressText)))},
 		{"Needs", needsText(j.Needs)},
+		{"Any of", needsText(j.NeedsAny)},
 		{"Does", oneLine(actionText(j.Spec))},
 		{"Queue", j.Spec.Queue},
 		{"Labels", labelsText(j.Spec.Labels)},
@@ -178,12 +179,16 @@ func attemptText(j rest.Job) string {
 func needsText(needs []rest.Need) string {
 	names := make([]string, len(needs))
 	for i, n := range needs {
-		names[i] = n.Job
-		if n.When != "" && n.When != rest.WhenDone {
-			names[i] += " (" + n.When + ")"
-		}
+		names[i] = needText(n)
 	}
 	return strings.Join(names, ", ")
+}
+
+func needText(n rest.Need) string {
+	if n.When == "" || n.When == rest.WhenDone {
+		return n.Job
+	}
+	return n.Job + " (" + n.When + ")"
 }
 
 func actionText(w rest.Work) string {

@@ -153,11 +153,11 @@ func renderDryRun(w io.Writer, r rest.RequestSpec) {
 	g := rest.Graph{}
 	for i, j := range r.Jobs {
 		state := rest.StateReady
-		if len(j.Needs) > 0 {
+		if len(j.Needs)+len(j.NeedsAny) > 0 {
 			state = rest.StateWaiting
 		}
 		if i < graphMax {
-			g.Jobs = append(g.Jobs, rest.Node{Name: j.Name, State: state, Needs: j.Needs})
+			g.Jobs = append(g.Jobs, rest.Node{Name: j.Name, State: state, Needs: j.Needs, NeedsAny: j.NeedsAny})
 		}
 	}
 	levels, width := shape(g.Jobs)

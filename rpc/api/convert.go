@@ -38,7 +38,7 @@ func submitOf(spec *rest.RequestSpec) (*fsm.SubmitRequest, error) {
 	}
 	for i := range spec.Jobs {
 		j := &spec.Jobs[i]
-		w.Jobs[i] = wire.JobDef{Name: j.Name, Spec: wireSpec(&j.Work), Payload: j.Payload, Needs: wireNeeds(j.Needs)}
+		w.Jobs[i] = wire.JobDef{Name: j.Name, Spec: wireSpec(&j.Work), Payload: j.Payload, Needs: wireNeeds(j.Needs, j.NeedsAny)}
 	}
 	s, err := wire.Canonical(&w)
 	if err != nil {
@@ -57,13 +57,16 @@ func wordIndex(words []string, word string) uint8 {
 	return math.MaxUint8
 }
 
-func wireNeeds(needs []rest.Need) []wire.NeedDef {
-	if len(needs) == 0 {
+func wireNeeds(all, anyOf []rest.Need) []wire.NeedDef {
+	if len(all)+len(anyOf) == 0 {
 		return nil
 	}
-	list := make([]wire.NeedDef, len(needs))
-	for i, n := range needs {
-		list[i] = wire.NeedDef{Job: n.Job, When: wire.When(wordIndex(whenWords[:], n.When))}
+	list := make([]wire.NeedDef, 0, len(all)+len(anyOf))
+	for _, n := range all {
+		list = append(list, wire.NeedDef{Job: n.Job, When: wire.When(wordIndex(whenWords[:], n.When))})
+	}
+	for _, n := range anyOf {
+		list = append(list, wire.NeedDef{Job: n.Job, When: wire.When(wordIndex(whenWords[:], n.When)) | wire.WhenAny})
 	}
 	return list
 }
@@ -162,7 +165,7 @@ func fsmNeeds(w []wire.Need) []fsm.Need {
 	}
 	needs := make([]fsm.Need, len(w))
 	for i, n := range w {
-		needs[i] = fsm.Need{Job: n.Job, When: fsm.When(n.When)}
+		needs[i] = fsm.Need{Job: n.Job, When: fsm.When(n.When.Condition()), Any: n.When.Any()}
 	}
 	return needs
 }
@@ -230,13 +233,14 @@ func jobOf(i fsm.JobInfo, n names) rest.Job {
 	j := rest.Job{
 		ID: i.ID.String(), Request: i.ID.Request.String(), Name: i.Name, State: i.State.String(), Reason: i.Reason.String(),
 		Attempt: i.Attempt, Retries: i.Retries, Lost: i.Lost, WorkerName: i.WorkerName, Progress: i.Progress,
-		ProgressText: i.ProgressText, Needs: needsOf(i.ID.Request, i.Needs, n), Payload: jsonOf(i.Payload), Error: i.Error,
+		ProgressText: i.ProgressText, Payload: jsonOf(i.Payload), Error: i.Error,
 		ExitCode: exitCodeOf(i.State, i.Reason, i.ExitCode), Spec: workOf(i.Spec),
 		Times: rest.Times{
 			Submitted: i.Times.Submitted, Ready: i.Times.Ready, Picked: i.Times.Picked, Started: i.Times.Started,
 			Ended: i.Times.Ended, NotBefore: i.Times.NotBefore,
 		},
 	}
+	j.Needs, j.NeedsAny = needsOf(i.ID.Request, i.Needs, n)
 	if i.Worker != 0 {
 		j.Worker = i.Worker.String()
 	}
@@ -266,15 +270,21 @@ func exitCodeOf(s fsm.State, r fsm.Reason, code int32) *int32 {
 	return &code
 }
 
-func needsOf(request fsm.RequestID, needs []fsm.Need, n names) []rest.Need {
-	list := make([]rest.Need, len(needs))
-	for i, need := range needs {
-		list[i].Job = n.JobName(fsm.JobID{Request: request, Index: need.Job})
+// needsOf tells the needs all of which must be met from those of which any is enough.
+func needsOf(request fsm.RequestID, needs []fsm.Need, n names) (all, anyOf []rest.Need) {
+	all = make([]rest.Need, 0, len(needs))
+	for _, need := range needs {
+		doc := rest.Need{Job: n.JobName(fsm.JobID{Request: request, Index: need.Job})}
 		if need.When != fsm.WhenDone {
-			list[i].When = whenWords[need.When]
+			doc.When = whenWords[need.When]
+		}
+		if need.Any {
+			anyOf = append(anyOf, doc)
+		} else {
+			all = append(all, doc)
 		}
 	}
-	return list
+	return all, anyOf
 }
 
 func workOf(s *fsm.JobSpec) rest.Work {
@@ -328,10 +338,11 @@ func stepOf(s fsm.Step) rest.Step {
 }
 
 func nodeOf(i fsm.JobInfo, n names) rest.Node {
-	return rest.Node{
-		ID: i.ID.String(), Name: i.Name, State: i.State.String(), Reason: i.Reason.String(), Attempt: i.Attempt,
-		Progress: i.Progress, Needs: needsOf(i.ID.Request, i.Needs, n),
+	node := rest.Node{
+		ID: i.ID.String(), Name: i.Name, State: i.State.String(), Reason: i.Reason.String(), Attempt: i.Attempt, Progress: i.Progress,
 	}
+	node.Needs, node.NeedsAny = needsOf(i.ID.Request, i.Needs, n)
+	return node
 }
 
 // beats tells when workers were last heard.

@@ -112,11 +112,12 @@ func fullSpec() *rest.RequestSpec {
 	j := &s.Jobs[0]
 	j.Array, j.Shell, j.Handler, j.Payload = nil, "", "", rest.Raw(`{"a":1}`)
 	j.Priority, j.StartAfter.At = 7, time.Time{}
-	j.Needs = nil
-	second := *j
-	second.Name = "second"
-	second.Needs = []rest.Need{{Job: j.Name, When: rest.WhenDone}}
-	s.Jobs = append(s.Jobs, second)
+	j.Needs, j.NeedsAny = nil, nil
+	second, third := *j, *j
+	second.Name, third.Name = "second", "third"
+	third.Needs = []rest.Need{{Job: j.Name, When: rest.WhenDone}}
+	third.NeedsAny = []rest.Need{{Job: second.Name, When: rest.WhenFailed}}
+	s.Jobs = append(s.Jobs, second, third)
 	return s
 }
 
@@ -127,11 +128,12 @@ func TestEverySpecFieldReachesTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := []string{ // by the canonical form: more than one kind of work, an unknown word or need
-		"OnFailure", "Jobs.0.Work.Shell", "Jobs.0.Work.Handler", "Jobs.1.Work.Shell", "Jobs.1.Work.Handler",
-		"Jobs.0.Name", "Jobs.1.Needs.0.Job", "Jobs.1.Needs.0.When",
-		"Jobs.0.Work.StartAfter.At", "Jobs.1.Work.StartAfter.At", // the year 1
+		"OnFailure", "Jobs.0.Work.Shell", "Jobs.0.Work.Handler", "Jobs.1.Work.Shell", "Jobs.1.Work.Handler", "Jobs.2.Work.Shell",
+		"Jobs.2.Work.Handler", "Jobs.0.Name", "Jobs.1.Name", "Jobs.2.Needs.0.Job", "Jobs.2.Needs.0.When", "Jobs.2.NeedsAny.0.Job",
+		"Jobs.2.NeedsAny.0.When",
+		"Jobs.0.Work.StartAfter.At", "Jobs.1.Work.StartAfter.At", "Jobs.2.Work.StartAfter.At", // the year 1
 	}
-	later := []string{"Jobs.0.Array", "Jobs.1.Array"} // refused by package spec
+	later := []string{"Jobs.0.Array", "Jobs.1.Array", "Jobs.2.Array"} // refused by package spec
 	for i, path := range leaves(reflect.ValueOf(fullSpec()).Elem(), "") {
 		s := fullSpec()
 		change(t, nth(reflect.ValueOf(s).Elem(), i))
@@ -356,7 +358,7 @@ var causeUnseen = []string{
 // TestEveryCauseHasWords pairs the kinds of causes with those that programs rely on.
 func TestEveryCauseHasWords(t *testing.T) {
 	for kind, word := range map[fsm.CauseKind]string{
-		fsm.CauseNeeds: rest.CauseNeeds, fsm.CauseSettling: rest.CauseSettling, fsm.CauseEnding: rest.CauseEnding,
+		fsm.CauseNeeds: rest.CauseNeeds, fsm.CauseNeedsAny: rest.CauseNeedsAny, fsm.CauseSettling: rest.CauseSettling, fsm.CauseEnding: rest.CauseEnding,
 		fsm.CauseBackoff: rest.CauseBackoff, fsm.CauseStartAfter: rest.CauseStartAfter, fsm.CauseMaxRunning: rest.CauseMaxRunning,
 		fsm.CauseNoWorker: rest.CauseNoWorker, fsm.CauseDrained: rest.CauseDrained, fsm.CauseNoSlots: rest.CauseNoSlots,
 		fsm.CauseNotAsking: rest.CauseNotAsking, fsm.CauseQueue: rest.CauseQueue, fsm.CausePicked: rest.CausePicked,

@@ -92,7 +92,7 @@ func collect(list *[]rest.Job, v *fsm.View) func(fsm.JobInfo) int {
 	return func(j fsm.JobInfo) int {
 		doc := jobOf(j, v)
 		*list = append(*list, doc)
-		return jobBytes(j, doc.Needs)
+		return jobBytes(j, doc.Needs) + needsBytes(doc.NeedsAny)
 	}
 }
 

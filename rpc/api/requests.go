@@ -199,7 +199,7 @@ func (s *Server) getGraph(w http.ResponseWriter, r *http.Request) error {
 	doc.Next = p.each(v, info, func(j fsm.JobInfo) int {
 		n := nodeOf(j, v)
 		doc.Jobs = append(doc.Jobs, n)
-		return needsBytes(n.Needs)
+		return needsBytes(n.Needs) + needsBytes(n.NeedsAny)
 	})
 	return answer(w, http.StatusOK, doc)
 }

@@ -38,7 +38,7 @@ func causeOf(c *fsm.Cause) rest.Cause {
 		doc.State = c.State.String()
 	}
 	for i := range c.Jobs {
-		doc.Jobs = append(doc.Jobs, causeJobOf(&c.Jobs[i], c.Kind == fsm.CauseNeeds))
+		doc.Jobs = append(doc.Jobs, causeJobOf(&c.Jobs[i], c.Kind == fsm.CauseNeeds || c.Kind == fsm.CauseNeedsAny))
 	}
 	for i := range c.Workers {
 		doc.Workers = append(doc.Workers, causeWorkerOf(&c.Workers[i]))
@@ -71,6 +71,8 @@ func causeText(c *rest.Cause) string {
 	switch c.Kind {
 	case rest.CauseNeeds:
 		return "it needs " + jobsText(c, needText)
+	case rest.CauseNeedsAny:
+		return "it needs one of " + jobsText(c, needText)
 	case rest.CauseSettling:
 		return "its needs are met; its request is large, and the coordinators are working through it"
 	case rest.CauseEnding:
@@ -199,7 +201,10 @@ func queueText(c *rest.Cause) string {
 
 // endText is how an attempt ended.
 func endText(c *rest.Cause) string {
-	text := map[string]string{"error": "failed", "timeout": "ran into its timeout", "lost": "its worker was lost", "returned": "it was handed back unrun"}[c.Reason]
+	text := map[string]string{
+		"error": "failed", "timeout": "ran into its timeout", "lost": "its worker was lost", "returned": "it was handed back unrun",
+		"restored": "a saved state was restored",
+	}[c.Reason]
 	if c.ExitCode != nil {
 		text += fmt.Sprintf(" with exit code %d", *c.ExitCode)
 	}

@@ -368,6 +368,8 @@ func TestARequestBecomesWhatIsSubmitted(t *testing.T) {
 				{Name: "a", Command: []string{"echo", "hi"}, Payload: map[string]int{"n": 1}, Env: map[string]string{"Z": "1", "A": "2"}, LostLimit: -1},
 				{Name: "b", Handler: "h", Payload: json.RawMessage(`[1]`), Needs: []string{"a"}, Labels: map[string]string{"gpu": "true"},
 					Queue: "q", Slots: 2, Priority: -5, Timeout: time.Minute, StartAfter: time.Second, Retry: wire.Retry{Limit: 1}, Dir: "/d", LostLimit: 7},
+				{Name: "c", Command: []string{"echo", "hi"}, Env: map[string]string{"Z": "1", "A": "2"}, LostLimit: -1, Needs: []string{"a"},
+					NeedsAny: []string{"b"}, When: map[string]wire.When{"a": wire.WhenEnded, "b": wire.WhenFailed}},
 			},
 		})
 		if err != nil {
@@ -384,6 +386,7 @@ func TestARequestBecomesWhatIsSubmitted(t *testing.T) {
 			Jobs: []wire.SubmitJob{
 				{Name: "a", Payload: []byte(`{"n":1}`)},
 				{Name: "b", Spec: 1, Payload: []byte(`[1]`), Needs: []wire.Need{{Job: 0}}},
+				{Name: "c", Needs: []wire.Need{{Job: 0, When: wire.WhenEnded}, {Job: 1, When: wire.WhenFailed | wire.WhenAny}}},
 			},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -399,6 +402,7 @@ func TestAMalformedRequestIsNotSent(t *testing.T) {
 		"two kinds of work": {Name: "j", Shell: "a", Handler: "b"},
 		"none":              {Name: "j"},
 		"unknown need":      {Name: "j", Shell: "a", Needs: []string{"x"}},
+		"useless condition": {Name: "j", Shell: "a", When: map[string]wire.When{"other": wire.WhenFailed}},
 		"bad payload":       {Name: "j", Shell: "a", Payload: make(chan int)},
 		"priority":          {Name: "j", Shell: "a", Priority: 300},
 	} {

@@ -24,11 +24,13 @@ type Request struct {
 // Job is one job of a Request. Exactly one of Command, Shell and Handler is set.
 type Job struct {
 	Name       string
-	Command    []string // an argument vector
-	Shell      string   // a script for /bin/sh -c
-	Handler    string   // the name of a Go handler
-	Payload    any      // sent as JSON; a json.RawMessage as it is; nil: none
-	Needs      []string // names of jobs that must be done before
+	Command    []string             // an argument vector
+	Shell      string               // a script for /bin/sh -c
+	Handler    string               // the name of a Go handler
+	Payload    any                  // sent as JSON; a json.RawMessage as it is; nil: none
+	Needs      []string             // names of jobs that must be done before
+	NeedsAny   []string             // names of jobs of which one must be done before
+	When       map[string]wire.When // conditions other than done of jobs in Needs and NeedsAny, by name
 	Env        map[string]string
 	Dir        string
 	Queue      string            // empty: "default"
@@ -61,9 +63,17 @@ func (r *Request) spec() (*wire.RequestSpec, error) {
 
 func (j *Job) def(def *wire.JobDef) *wire.SpecError {
 	def.Name = j.Name
-	def.Needs = make([]wire.NeedDef, len(j.Needs))
-	for i, name := range j.Needs {
-		def.Needs[i].Job = name
+	def.Needs = make([]wire.NeedDef, 0, len(j.Needs)+len(j.NeedsAny))
+	for _, name := range j.Needs {
+		def.Needs = append(def.Needs, wire.NeedDef{Job: name, When: j.When[name]})
+	}
+	for _, name := range j.NeedsAny {
+		def.Needs = append(def.Needs, wire.NeedDef{Job: name, When: j.When[name] | wire.WhenAny})
+	}
+	for name := range j.When {
+		if !slices.Contains(j.Needs, name) && !slices.Contains(j.NeedsAny, name) {
+			return &wire.SpecError{Kind: wire.ErrUnknownNeed, Field: "needs", Need: name, Detail: "a condition is given for a job that is not needed"}
+		}
 	}
 	var err error
 	if def.Payload, err = payload(j.Payload); err != nil {

@@ -39,6 +39,7 @@ type Job struct {
 	Progress       uint8   `json:"progress"` // 0–100
 	ProgressText   string  `json:"progress_text,omitempty"`
 	Needs          []Need  `json:"needs"`
+	NeedsAny       []Need  `json:"needs_any,omitempty"` // of which one is enough
 	Payload        Raw     `json:"payload,omitzero"`
 	Result         Raw     `json:"result,omitzero"`           // JSON as it is; text and, with ResultEncoding, other bytes as a string
 	ResultEncoding string  `json:"result_encoding,omitempty"` // base64, or absent

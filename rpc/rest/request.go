@@ -52,4 +52,5 @@ type Node struct {
 	Attempt  uint32 `json:"attempt"`
 	Progress uint8  `json:"progress"`
 	Needs    []Need `json:"needs"`
+	NeedsAny []Need `json:"needs_any,omitempty"` // of which one is enough
 }

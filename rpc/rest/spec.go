@@ -11,11 +11,12 @@ type RequestSpec struct {
 
 // JobSpec is one job of a [RequestSpec].
 type JobSpec struct {
-	Name    string  `json:"name" yaml:"name"`                       // unique in its request
-	Array   *uint32 `json:"array,omitempty" yaml:"array,omitempty"` // instances; nil: not an array
-	Needs   []Need  `json:"needs,omitempty" yaml:"needs,omitempty"`
-	Payload Raw     `json:"payload,omitempty" yaml:"payload,omitempty"` // any JSON; the job finds it in its input
-	Work    `yaml:",inline"`
+	Name     string  `json:"name" yaml:"name"`                               // unique in its request
+	Array    *uint32 `json:"array,omitempty" yaml:"array,omitempty"`         // instances; nil: not an array
+	Needs    []Need  `json:"needs,omitempty" yaml:"needs,omitempty"`         // all of them must be met
+	NeedsAny []Need  `json:"needs_any,omitempty" yaml:"needs_any,omitempty"` // one of them is enough
+	Payload  Raw     `json:"payload,omitempty" yaml:"payload,omitempty"`     // any JSON; the job finds it in its input
+	Work     `yaml:",inline"`
 }
 
 // Work says what a job does and where and when it may run. Exactly one of Command, Shell and Handler is set.

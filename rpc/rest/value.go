@@ -164,6 +164,12 @@ type needObject Need // Need without its methods
 // WhenDone is the condition of a need that says nothing of it.
 const WhenDone = "done"
 
+// The other conditions of a need.
+const (
+	WhenFailed = "failed" // the job failed, with no retry left
+	WhenEnded  = "ended"  // the job is done, failed or cancelled
+)
+
 func (n Need) plain() bool { return n.When == "" || n.When == WhenDone }
 
 // MarshalJSON writes a plain need as a string.

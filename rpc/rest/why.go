@@ -16,6 +16,7 @@ type Why struct {
 // The kinds of a [Cause]. They are stable: programs may rely on them.
 const (
 	CauseNeeds      = "needs"       // jobs are not yet as it needs them
+	CauseNeedsAny   = "needs_any"   // none of jobs is yet as it needs one of them
 	CauseSettling   = "settling"    // its needs are met, and its large request is being worked off
 	CauseEnding     = "ending"      // its request is about to end as state
 	CauseBackoff    = "backoff"     // not before until, after a failed attempt
@@ -31,7 +32,7 @@ const (
 	CauseDone       = "done"
 	CauseFailed     = "failed"    // with reason error, timeout or lost
 	CauseCancelled  = "cancelled" // with reason needs, stopped, unneeded or user; jobs leads to the cause, nearest first
-	CauseMoved      = "moved"     // an attempt left its worker without an end, with reason lost or returned
+	CauseMoved      = "moved"     // an attempt left its worker without an end, with reason lost, returned or restored
 	CauseRetried    = "retried"   // an attempt failed, and the job was tried again
 	CauseRevived    = "revived"   // the job had ended, and a person had its request retried
 )
@@ -59,7 +60,7 @@ type Cause struct {
 type CauseJob struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
-	When   string `json:"when,omitempty"` // of needs: done, failed or ended
+	When   string `json:"when,omitempty"` // of needs and needs_any: done, failed or ended
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	Error  string `json:"error,omitempty"`

@@ -82,7 +82,9 @@ func grantsOf(held []wire.Attempt) []fsm.Grant {
 }
 
 func fsmNeeds(needs []wire.Need) []fsm.Need {
-	return convertList(needs, func(n wire.Need) fsm.Need { return fsm.Need{Job: n.Job, When: fsm.When(n.When)} })
+	return convertList(needs, func(n wire.Need) fsm.Need {
+		return fsm.Need{Job: n.Job, When: fsm.When(n.When.Condition()), Any: n.When.Any()}
+	})
 }
 
 func fsmPairs(pairs []wire.Pair) []fsm.Pair {
@@ -176,7 +178,13 @@ func parentOf(v *fsm.View, request fsm.RequestID, index uint32) wire.Parent {
 func parentBytes(p *wire.Parent) int { return 16 + len(p.Name) + len(p.Result) }
 
 func wireNeeds(needs []fsm.Need) []wire.Need {
-	return convertList(needs, func(n fsm.Need) wire.Need { return wire.Need{Job: n.Job, When: wire.When(n.When)} })
+	return convertList(needs, func(n fsm.Need) wire.Need {
+		w := wire.Need{Job: n.Job, When: wire.When(n.When)}
+		if n.Any {
+			w.When |= wire.WhenAny
+		}
+		return w
+	})
 }
 
 func wirePairs(pairs []fsm.Pair) []wire.Pair {

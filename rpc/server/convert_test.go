@@ -19,7 +19,13 @@ func filled[T any]() *T {
 }
 
 func TestNoFieldIsForgotten(t *testing.T) {
-	submit := submitRequest(filled[wire.Submit]())
+	handed := filled[wire.Submit]()
+	for i := range handed.Jobs {
+		for k := range handed.Jobs[i].Needs {
+			handed.Jobs[i].Needs[k].When |= wire.WhenAny
+		}
+	}
+	submit := submitRequest(handed)
 	spec := filled[fsm.JobSpec]()
 	for name, v := range map[string]any{
 		"submit":   submit,

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/musterhq/muster/rpc/rest"
 )
 
 // What Parse accepts it also reads from its own JSON, unchanged; what it refuses it refuses as an *Error.
@@ -36,8 +38,12 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%v in %s", err, again)
 		}
 		for i := range first.Jobs {
-			for k := range first.Jobs[i].Needs {
-				first.Jobs[i].Needs[k].When = ""
+			for _, list := range [][]rest.Need{first.Jobs[i].Needs, first.Jobs[i].NeedsAny} {
+				for k := range list {
+					if list[k].When == rest.WhenDone { // the default is left out
+						list[k].When = ""
+					}
+				}
 			}
 		}
 		if diff := cmp.Diff(first, second, cmpopts.EquateEmpty()); diff != "" {

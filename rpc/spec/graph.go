@@ -1,6 +1,10 @@
 package spec
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/musterhq/muster/rpc/rest"
+)
 
 // checkGraph refuses duplicate names, unknown and repeated needs, and cycles. It runs in time linear in the jobs and
 // their needs.
@@ -37,30 +41,43 @@ func (d *requestDecoder) resolve(byName map[string]int32) ([][]int32, error) {
 	edges := make([][]int32, len(d.spec.Jobs))
 	lastUser := make([]int32, len(d.spec.Jobs)) // 1 + the last job that needs this one
 	for i := range d.spec.Jobs {
-		needs := d.spec.Jobs[i].Needs
-		for k := range needs {
-			to, there := byName[needs[k].Job]
-			var err error
-			switch {
-			case needs[k].Job == "": // a problem already
-			case !there:
-				err = d.unknownNeed(i, k, byName)
-			case lastUser[to] == int32(i)+1:
-				err = d.problemOf(fieldOf(i, "needs"), d.places[i].needs[k], "job %q needs %q twice", d.spec.Jobs[i].Name, needs[k].Job)
-			default:
-				lastUser[to] = int32(i) + 1
-				edges[i] = append(edges[i], to)
-			}
-			if err != nil {
-				return nil, err
+		for _, l := range d.needLists(i) {
+			for k := range l.needs {
+				to, there := byName[l.needs[k].Job]
+				var err error
+				switch {
+				case l.needs[k].Job == "": // a problem already
+				case !there:
+					err = d.unknownNeed(i, k, l, byName)
+				case lastUser[to] == int32(i)+1:
+					err = d.problemOf(fieldOf(i, l.field), l.places[k], "job %q needs %q twice", d.spec.Jobs[i].Name, l.needs[k].Job)
+				default:
+					lastUser[to] = int32(i) + 1
+					edges[i] = append(edges[i], to)
+				}
+				if err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
 	return edges, nil
 }
 
-func (d *requestDecoder) unknownNeed(i, k int, byName map[string]int32) error {
-	need, hint := d.spec.Jobs[i].Needs[k].Job, ""
+// needList is one of a job's lists of needs, and where they stand.
+type needList struct {
+	field  string
+	needs  []rest.Need
+	places []place
+}
+
+func (d *requestDecoder) needLists(i int) [2]needList {
+	j, at := &d.spec.Jobs[i], &d.places[i]
+	return [2]needList{{"needs", j.Needs, at.needs}, {"needs_any", j.NeedsAny, at.needsAny}}
+}
+
+func (d *requestDecoder) unknownNeed(i, k int, l needList, byName map[string]int32) error {
+	need, hint := l.needs[k].Job, ""
 	if len(byName) <= suggestJobsMax {
 		names := make([]string, 0, len(byName))
 		for j := range d.spec.Jobs {
@@ -72,7 +89,7 @@ func (d *requestDecoder) unknownNeed(i, k int, byName map[string]int32) error {
 			hint = "; did you mean \"" + meant + "\"?"
 		}
 	}
-	return d.problemOf(fieldOf(i, "needs"), d.places[i].needs[k], "job %q needs %q, which does not exist%s", d.spec.Jobs[i].Name, need, hint)
+	return d.problemOf(fieldOf(i, l.field), l.places[k], "job %q needs %q, which does not exist%s", d.spec.Jobs[i].Name, need, hint)
 }
 
 // findCycle returns the nodes of one cycle in the order of their edges, from the lowest one, or nil. It takes away

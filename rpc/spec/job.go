@@ -12,9 +12,9 @@ import (
 
 // The fields of a job, of its retry and of a need.
 var (
-	jobFields = []string{"name", "command", "shell", "handler", "needs", "env", "dir", "payload", "queue", "labels",
+	jobFields = []string{"name", "command", "shell", "handler", "needs", "needs_any", "env", "dir", "payload", "queue", "labels",
 		"slots", "priority", "timeout", "start_after", "retry", "lost_limit"}
-	jobLater    = []string{"array", "matrix", "needs_any", "limits", "outputs", "artifacts", "cache"}
+	jobLater    = []string{"array", "matrix", "limits", "outputs", "artifacts", "cache"}
 	retryFields = []string{"limit", "backoff", "factor", "max", "never"}
 	needFields  = []string{"job", "when"}
 )
@@ -30,7 +30,9 @@ func (d *requestDecoder) job(t token, i int) error {
 			d.places[i].name = value.at
 			return d.identifier(value, &j.Name)
 		case "needs":
-			return d.needs(value, i)
+			return d.needs(value, &j.Needs, &d.places[i].needs)
+		case "needs_any":
+			return d.needsAny(value, i)
 		case "payload":
 			return d.payload(value, &j.Payload)
 		case "command", "shell", "handler":
@@ -170,11 +172,19 @@ func (d *decoder) span(t token, into encoding.TextUnmarshaler) error {
 	return nil
 }
 
-func (d *requestDecoder) needs(t token, i int) error {
+func (d *requestDecoder) needsAny(t token, i int) error {
+	err := d.needs(t, &d.spec.Jobs[i].NeedsAny, &d.places[i].needsAny)
+	if err == nil && t.kind == arrayStart && len(d.spec.Jobs[i].NeedsAny) == 0 {
+		return d.problem(t.at, "is empty: it could never be met; leave it out")
+	}
+	return err
+}
+
+func (d *requestDecoder) needs(t token, into *[]rest.Need, places *[]place) error {
 	return d.list(t, func(item token) error {
-		d.spec.Jobs[i].Needs = append(d.spec.Jobs[i].Needs, rest.Need{})
-		n := &d.spec.Jobs[i].Needs[len(d.spec.Jobs[i].Needs)-1]
-		d.places[i].needs = append(d.places[i].needs, item.at)
+		*into = append(*into, rest.Need{})
+		n := &(*into)[len(*into)-1]
+		*places = append(*places, item.at)
 		if item.kind == objectStart {
 			return d.needObject(item, n)
 		}
@@ -190,7 +200,7 @@ func (d *decoder) needObject(t token, n *rest.Need) error {
 			named = true
 			return d.identifier(value, &n.Job)
 		case "when":
-			return d.when(value, &n.When)
+			return d.oneOf(value, &n.When, rest.WhenDone, rest.WhenFailed, rest.WhenEnded)
 		}
 		return d.unknown(name, value, needFields, nil)
 	})
@@ -198,13 +208,6 @@ func (d *decoder) needObject(t token, n *rest.Need) error {
 		return d.problem(t.at, "names no job")
 	}
 	return err
-}
-
-func (d *decoder) when(t token, into *string) error {
-	if t.kind == text && (t.text == "failed" || t.text == "ended") {
-		return d.problem(t.at, "the condition %q is not supported yet; only \"done\" is", t.text)
-	}
-	return d.oneOf(t, into, rest.WhenDone)
 }
 
 func (d *decoder) payload(t token, into *rest.Raw) error {

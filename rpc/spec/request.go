@@ -16,8 +16,9 @@ type requestDecoder struct {
 
 // jobPlaces are where a job and its needs stand in the body.
 type jobPlaces struct {
-	name  place
-	needs []place
+	name     place
+	needs    []place
+	needsAny []place
 }
 
 // requestFields are the fields of a request. What later versions know is named so that it can be told from a typo.

@@ -63,7 +63,7 @@ func words() *jsonschema.Schema {
 func needSchema() *jsonschema.Schema {
 	p := jsonschema.NewProperties()
 	p.Set("job", writtenName())
-	p.Set("when", &jsonschema.Schema{Enum: []any{rest.WhenDone}})
+	p.Set("when", &jsonschema.Schema{Enum: []any{rest.WhenDone, rest.WhenFailed, rest.WhenEnded}})
 	object := &jsonschema.Schema{Type: "object", Properties: p, Required: []string{"job"}, AdditionalProperties: jsonschema.FalseSchema}
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{writtenName(), object}}
 }
@@ -81,6 +81,7 @@ func refineJob(s *jsonschema.Schema) {
 	for _, name := range []string{"name", "handler", "queue"} {
 		set(s, name, func(p *jsonschema.Schema) { *p = *described(writtenName(), p) })
 	}
+	set(s, "needs_any", func(p *jsonschema.Schema) { p.MinItems = number64(1) })
 	set(s, "command", func(p *jsonschema.Schema) { p.Items, p.MinItems = words(), number64(1) })
 	set(s, "shell", func(p *jsonschema.Schema) { p.MinLength = number64(1) })
 	set(s, "dir", func(p *jsonschema.Schema) { p.MinLength = number64(1) })

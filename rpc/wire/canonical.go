@@ -143,7 +143,7 @@ func (l *needList) resolve(position int, def *JobDef, positions map[string]uint3
 		if !ok {
 			return nil, fail(ErrUnknownNeed, n.Job, "")
 		}
-		if n.When >= whenCount {
+		if n.When.Condition() >= whenCount {
 			return nil, fail(ErrBadValue, n.Job, "when: done, failed and ended are known")
 		}
 		needs[i] = Need{Job: at, When: n.When}

@@ -104,12 +104,18 @@ func readAttempts(r *pack.Reader) []Attempt {
 	return attempts
 }
 
-// A need is written as one integer: its job and, in the low two bits, its condition.
+// A need is written as one integer: its job and, in the low two bits, its condition. Where any is enough, needAny
+// is set above the job: who does not know of that takes it for a job that there is not, and refuses it.
+const needAny = 1 << 34
 
 func appendNeeds(w *pack.Writer, needs []Need) {
 	w.Array(len(needs))
 	for _, n := range needs {
-		w.Uint(uint64(n.Job)<<2 | uint64(n.When)&3)
+		v := uint64(n.Job)<<2 | uint64(n.When)&3
+		if n.When.Any() {
+			v |= needAny
+		}
+		w.Uint(v)
 	}
 }
 
@@ -122,7 +128,11 @@ func readNeeds(r *pack.Reader, max int) []Need {
 	needs := make([]Need, n)
 	for i := range needs {
 		v := r.Uint()
-		needs[i] = Need{Job: uint32(min(v>>2, uint64(NoJob))), When: When(v & 3)}
+		n := Need{Job: uint32(min(v&^needAny>>2, uint64(NoJob))), When: When(v & 3)}
+		if v&needAny != 0 {
+			n.When |= WhenAny
+		}
+		needs[i] = n
 	}
 	return needs
 }

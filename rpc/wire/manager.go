@@ -76,16 +76,25 @@ const (
 	WorkHandler                     // Args[0] names a Go handler
 )
 
-// When is the condition under which a need is met.
+// When is the condition under which a need is met, with WhenAny or without.
 type When uint8
 
 // The conditions.
 const (
-	WhenDone When = iota
-	WhenFailed
-	WhenEnded
+	WhenDone   When = iota
+	WhenFailed      // it failed, with no retry left
+	WhenEnded       // it is done, failed or cancelled
 	whenCount
 )
+
+// WhenAny beside one of the conditions says that of all needs of the job that say so, one is enough.
+const WhenAny When = 4
+
+// Any says whether a need is one of those of which one is enough.
+func (w When) Any() bool { return w&WhenAny != 0 }
+
+// Condition is w without WhenAny.
+func (w When) Condition() When { return w &^ WhenAny }
 
 // Pair is one entry of a sorted list that stands for a map.
 type Pair struct{ Key, Value string }
