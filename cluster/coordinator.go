@@ -46,6 +46,7 @@ type Coordinator struct {
 	gossip  *gossip.Gossip // nil with a static list
 	peers   *peering
 	metrics *coordinatorMetrics
+	fatal   fatalFunc
 
 	leading atomic.Pointer[leadership] // nil unless this node leads and is ready
 	doubt   atomic.Pointer[string]     // why this node's state is not to be trusted
@@ -79,10 +80,10 @@ func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinat
 		return nil, err
 	}
 	c.mux = newMux(rpc, log.Named("mux"))
-	fatal := exitOnFatal(log)
-	c.applier = newApplier(log.Named("fsm"), fatal, c.metrics.applied)
+	c.fatal = exitOnFatal(log)
+	c.applier = newApplier(log.Named("fsm"), c.fatal, c.metrics.applied)
 	c.layer = newStreamLayer(c.dir, c.cfg.Name, c.addresses.RPC, log.Named("raft.stream"))
-	if c.node, err = openNode(c.cfg, c.dir, c.applier, c.layer, c.book, log, fatal); err != nil {
+	if c.node, err = openNode(c.cfg, c.dir, c.applier, c.layer, c.book, log, c.fatal); err != nil {
 		return nil, err
 	}
 	undo = append(undo, func() error { return c.node.close(context.Background()) })

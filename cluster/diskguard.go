@@ -13,11 +13,14 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// exitDisk is the exit status of a node that ends itself because of its disk.
+// exitDisk is the exit status of a node that ends itself, because of its disk or of a state that only a start mends.
 const exitDisk = 70
 
 // fatalFunc ends the process, or the test that stands in for it. It is called at most a few times and may return.
 type fatalFunc func(reason string)
+
+// restartMends ends the reason of a node that ends itself when nothing needs to be seen to.
+const restartMends = "restart it, the start mends that"
 
 // exitOnFatal logs the reason and where every goroutine is, and exits.
 func exitOnFatal(log hclog.Logger) fatalFunc {

@@ -31,6 +31,7 @@ type leadership struct {
 	hub       *hub
 	progress  *progressBuffer
 	reads     *readRounds
+	transfers *transfers
 	uploads   chan struct{} // one taken for each large request that is being taken in
 	restoring atomic.Bool   // a snapshot is
 
@@ -43,6 +44,7 @@ func (c *Coordinator) lead(ctx context.Context) error {
 	var held *leadership
 	defer func() { c.revoke(held) }()
 	var retry <-chan time.Time
+	stuck := stuckTransfer{limit: transferLimit(c.cfg.Raft)}
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,6 +59,9 @@ func (c *Coordinator) lead(ctx context.Context) error {
 			continue
 		}
 		l, err := c.establish(ctx)
+		if stuck.note(err, time.Now()) {
+			c.fatal(fmt.Sprintf("this node was elected, and Raft refuses every proposal because of a hand-over of an earlier leadership that never ends (hashicorp/raft#696): %s", restartMends))
+		}
 		if err != nil {
 			c.log.Warn("cannot take over as leader yet", "error", err)
 			retry = time.After(takeOverRetry)
@@ -85,8 +90,8 @@ func (c *Coordinator) establish(ctx context.Context) (*leadership, error) {
 	l := &leadership{
 		term: term, clock: newLogClock(last, walls, time.Now()), cancel: cancel,
 		leases: newLeases(c.cfg.Lease.TTL, c.cfg.Lease.ReconnectGrace), hub: newHub(), progress: new(progressBuffer),
-		uploads: make(chan struct{}, uploadsMax),
-		reads:   &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
+		uploads: make(chan struct{}, uploadsMax), transfers: &transfers{pause: transferLimit(c.cfg.Raft)},
+		reads: &readRounds{verify: func() error { return c.node.raft.VerifyLeader().Error() }},
 	}
 	l.committer = newCommitter(func(entry []byte) raft.ApplyFuture { return c.node.apply(entry, 0) }, l.clock.now, c.cfg.Raft.EntryBytes,
 		queueLimits{c.cfg.QueueBytes, c.cfg.QueueWait}, c.cfg.Raft.InFlight, c.metrics.committed)

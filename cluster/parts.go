@@ -34,7 +34,7 @@ type Parts struct {
 
 // Assemble makes a Coordinator of parts, without HTTP, gossip and a directory. Run must follow.
 func Assemble(cfg config.Coordinator, p Parts, log hclog.Logger, version string) (*Coordinator, error) {
-	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: p.Wall, metrics: newMetrics(), book: newAddressBook()}
+	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: p.Wall, metrics: newMetrics(), book: newAddressBook(), fatal: p.Fatal}
 	c.dir = &dataDir{id: identity{Node: p.Node, Cluster: cfg.Cluster, ClusterID: p.ClusterID}, formedOnce: make(chan struct{})}
 	close(c.dir.formedOnce)
 	c.disk = &diskSpace{log: log.Named("disk"), stat: func(string) (uint64, uint64, error) { return p.Disk() }}

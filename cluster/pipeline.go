@@ -1,15 +1,20 @@
 package cluster
 
 import (
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-// sureTransport gives Raft pipelines that end. Raft stops reading a pipeline's answers at the first that is no success, and
+// sureTransport gives Raft pipelines and hand-overs that end. Raft stops reading a pipeline's answers at the first that is no success, and
 // may send once more: that send waits for room that only reading makes, for ever. Its follower then gets heartbeats but no
 // entries until the leader changes (hashicorp/raft#612).
-type sureTransport struct{ Transport }
+type sureTransport struct {
+	Transport
+	handOver time.Duration // for how long Raft waits for a hand-over
+}
 
 // AppendEntriesPipeline opens a pipeline that ends itself at the first answer that is no success.
 func (t sureTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
@@ -20,6 +25,23 @@ func (t sureTransport) AppendEntriesPipeline(id raft.ServerID, target raft.Serve
 	p := &surePipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), ended: make(chan struct{})}
 	go p.pass()
 	return p, nil
+}
+
+// TimeoutNow tells a node to stand for election. It waits no longer than Raft does with the hand-over that this is part of:
+// until it returns, Raft refuses every proposal.
+func (t sureTransport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	var own raft.TimeoutNowResponse // the answer may come when nobody waits any more
+	done := make(chan error, 1)
+	go func() { done <- t.Transport.TimeoutNow(id, target, args, &own) }() // ends by the transport's own time-out
+	limit := time.NewTimer(t.handOver)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		*resp = own
+		return err
+	case <-limit.C:
+		return fmt.Errorf("no answer within %s", t.handOver)
+	}
 }
 
 // surePipeline owns the goroutine that passes answers on; Close ends it.

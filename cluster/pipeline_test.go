@@ -73,7 +73,7 @@ func TestPipelineThatFailedDoesNotHoldTheSender(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				held := &heldPipeline{sent: make(chan *heldFuture), done: make(chan raft.AppendFuture), closed: make(chan struct{})}
 				go held.answer(judge)
-				p, err := sureTransport{heldTransport{p: held}}.AppendEntriesPipeline("", "")
+				p, err := sureTransport{Transport: heldTransport{p: held}}.AppendEntriesPipeline("", "")
 				if err != nil {
 					t.Fatal(err)
 				}

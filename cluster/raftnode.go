@@ -20,7 +20,6 @@ const (
 	raftNoThreshold  = 1 << 62
 	snapshotLook     = time.Second
 	snapshotRetry    = 15 * time.Second // after one that failed
-	transferTimeout  = time.Second      // of handing leadership over at the end
 )
 
 // errAlreadyFormed is returned by bootstrap on a node that has any Raft state.
@@ -58,7 +57,7 @@ func openNode(cfg config.Coordinator, dir *dataDir, fsm raft.FSM, layer raft.Str
 // startNode starts Raft on its stores, and closes them and the transport when it cannot.
 func startNode(cfg config.Raft, id raft.ServerID, fsm raft.FSM, st *stores, t Transport, log hclog.Logger) (_ *node, err error) {
 	n := &node{id: id, stores: st, cfg: cfg, log: log, compacted: -st.replay, transport: t}
-	if n.raft, err = raft.NewRaft(raftConfig(cfg, id, log), fsm, st.cache, st.stable, st.snapshots, sureTransport{t}); err != nil {
+	if n.raft, err = raft.NewRaft(raftConfig(cfg, id, log), fsm, st.cache, st.stable, st.snapshots, sureTransport{t, cfg.Election}); err != nil {
 		return nil, errors.Join(err, t.Close(), st.close())
 	}
 	if n.soleVoter() {
@@ -244,21 +243,5 @@ func (n *node) close(ctx context.Context) error {
 		return errors.Join(err, n.stores.close())
 	case <-ctx.Done():
 		return fmt.Errorf("raft does not end: %w", ctx.Err())
-	}
-}
-
-// transfer has a deadline of its own: Raft's can hang (hashicorp/raft#696).
-func (n *node) transfer(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- n.raft.LeadershipTransfer().Error() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			n.log.Warn("could not hand leadership over", "error", err)
-		}
-	case <-ctx.Done():
-		n.log.Warn("could not hand leadership over in time")
 	}
 }

@@ -99,6 +99,6 @@ func (s snapshotStore) installed(snapshot raft.SnapshotMeta) error {
 
 // end ends the process.
 func (s snapshotStore) end(reason string) error {
-	s.fatal(reason + ": Raft cannot go on from there while it runs (hashicorp/raft#697), the start mends it: restart")
+	s.fatal(reason + ": Raft cannot go on from there while it runs (hashicorp/raft#697): " + restartMends)
 	return errors.New(reason)
 }

@@ -162,34 +162,6 @@ func (c *Coordinator) lastContact() time.Duration {
 // operatorTimeout bounds a change of Raft's configuration.
 const operatorTimeout = 10 * time.Second
 
-// TransferLeadership hands leadership to a coordinator by id or name; empty: to the one that is furthest. Leader only.
-func (t *Tasker) TransferLeadership(ctx context.Context, to string) error {
-	if t.c.leading.Load() == nil {
-		return t.notLeader()
-	}
-	target, err := t.server(to)
-	if err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	go func() { // ends with Raft's own time-out, or the process: hashicorp/raft#696
-		if to == "" {
-			done <- t.c.node.raft.LeadershipTransfer().Error()
-			return
-		}
-		done <- t.c.node.raft.LeadershipTransferToServer(raft.ServerID(target.ID), raft.ServerAddress(target.RPC)).Error()
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("hand leadership over: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // RemoveServer takes a coordinator, by id or name, out of Raft's configuration. It refuses when a majority of what
 // remains would not be alive. Leader only.
 func (t *Tasker) RemoveServer(_ context.Context, id string) error {

@@ -114,7 +114,7 @@ func (l *life) fatal(reason string) {
 	s.logf("%s ends itself: %s", l.host.name, reason)
 	switch {
 	case strings.Contains(reason, "has been hanging"):
-	case strings.Contains(reason, "the start mends it"):
+	case strings.Contains(reason, "the start mends that"):
 		s.ending.Go(func() {
 			if sleep(s.ctx, time.Second) {
 				l.host.start()

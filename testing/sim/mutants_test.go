@@ -46,7 +46,7 @@ var mutants = []planted{
 	{Mutant: mutant.Mutant{Name: "the first leader begins with one of two clocks", File: "cluster/clock.go",
 		Old: "case last == 0 && !bearOut(", New: "case false && !bearOut("}, args: []string{"-only=" + late}, finds: late},
 	{Mutant: mutant.Mutant{Name: "pipelines that do not end", File: "cluster/raftnode.go",
-		Old: "sureTransport{t})", New: "t)"}},
+		Old: "sureTransport{t, cfg.Election})", New: "t)"}},
 	{Mutant: mutant.Mutant{Name: "no fsync"}, args: []string{"-lag=500ms"}},
 	{Mutant: mutant.Mutant{Name: "no attempt check, found by linearizability", File: "fsm/apply_job.go",
 		Old: "if j.attempt != p.Attempt || j.worker != w {", New: "if false {"}, args: alone, finds: disorder},
