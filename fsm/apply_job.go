@@ -63,7 +63,18 @@ func (m *Machine) makeReady(r *request, i uint32, order uint64) {
 	m.emitJob(r, i, j)
 }
 
+// boardJob puts a ready job on the board, or, while its request is paused, with those that are kept off it.
 func (m *Machine) boardJob(r *request, i uint32, j *job) {
+	if r.pause != NotPaused {
+		j.flags |= flagHeld
+		m.board.Hold(r.spec(i), ticket{j.order, JobID{r.id, i}})
+		return
+	}
+	m.post(r, i, j)
+}
+
+// post puts a ready job on the board.
+func (m *Machine) post(r *request, i uint32, j *job) {
 	j.flags &^= flagHeld
 	r.boarded++
 	m.board.Add(r.spec(i), ticket{j.order, JobID{r.id, i}})
@@ -72,7 +83,7 @@ func (m *Machine) boardJob(r *request, i uint32, j *job) {
 
 // weighRoom keeps the board's surplus right, after a change of the jobs that r has on the board or runs.
 func (m *Machine) weighRoom(r *request) {
-	if r.maxRunning == 0 {
+	if r.maxRunning == 0 && r.pause == NotPaused && r.surplus == 0 {
 		return
 	}
 	var surplus uint32
@@ -116,7 +127,8 @@ func (m *Machine) unboard(r *request, i uint32, j *job) {
 }
 
 // park takes a job whose request is full off the board until the request has room. The job must be the first of its
-// class: JobBoard forgets that entry at once, so that the job may come back with the same order.
+// class: JobBoard forgets that entry at once, so that the job may come back with the same order. Any job of a request that
+// is paused may be parked: it comes back with another order, see admitSome.
 func (m *Machine) park(r *request, t ticket) {
 	r = m.db.own(r)
 	i := t.job.Index
@@ -131,7 +143,7 @@ func (m *Machine) park(r *request, t ticket) {
 // class, as many as there is room for, are on the board. Those that are not granted after all are parked again.
 func (m *Machine) admitHeld(r *request) {
 	m.weighRoom(r)
-	if r.room() == 0 || r.halted() {
+	if r.room() == 0 || r.halted() || r.admitting() {
 		return
 	}
 	m.best = m.board.FirstHeld(m.best[:0], r.id, m.heldBack)

@@ -15,6 +15,7 @@ func (m *Machine) submitRequest(c *SubmitRequest) (any, *Refusal) {
 	}
 	head := BeginSubmit{
 		Session: c.Session, Name: c.Name, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning, OnFailure: c.OnFailure, Jobs: uint32(len(c.Jobs)),
+		Hold: c.Hold,
 	}
 	session, refusal := m.checkHead(&head)
 	if refusal != nil {
@@ -42,8 +43,12 @@ func (m *Machine) submitRequest(c *SubmitRequest) (any, *Refusal) {
 }
 
 func (m *Machine) newRequest(id RequestID, session SessionID, h *BeginSubmit) *request {
+	pause := NotPaused
+	if h.Hold {
+		pause = Held
+	}
 	return &request{
-		id: id, session: session, name: h.Name, key: h.Key, body: h.Body, state: Running,
+		pause: pause, id: id, session: session, name: h.Name, key: h.Key, body: h.Body, state: Running,
 		maxRunning: h.MaxRunning, onFailure: h.OnFailure, index: m.index, created: m.now,
 	}
 }
@@ -328,7 +333,7 @@ func (m *Machine) endIfOver(r *request) {
 	default:
 		r.state = Done
 	}
-	r.ended = m.now
+	r.ended, r.pause = m.now, NotPaused
 	m.due.ended.Set(endedAt{r.ended, r.id})
 	m.due.endedJobs += uint64(r.len())
 	m.db.editSession(r.session, func(s *session) { s.live-- })

@@ -43,6 +43,10 @@ func (m *Machine) work(r *request, purse int) int {
 			purse, done = m.cancelSome(r, purse)
 		case taskRevive:
 			purse, done = m.reviveSome(r, purse)
+		case taskPark:
+			purse, done = m.parkSome(r, purse)
+		case taskAdmit:
+			purse, done = m.admitSome(r, purse)
 		}
 		if done {
 			r.tasks = r.tasks[1:]

@@ -124,6 +124,14 @@ func (b *JobBoard) stir(s *JobSpec) {
 	b.stirred = true
 }
 
+// stirAll makes the next match look at every class again.
+func (b *JobBoard) stirAll() {
+	for _, c := range b.list {
+		c.fresh = true
+	}
+	b.stirred = true
+}
+
 // Remove takes a job that was added off the board.
 func (b *JobBoard) Remove(s *JobSpec, t ticket, valid func(ticket) bool) {
 	b.classOf(s).drop(s.Priority, t, valid)

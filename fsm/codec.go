@@ -81,6 +81,10 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = readSubmitRequest(r, kind == kindSubmitRequest)
 	case kindCancelRequest:
 		c = &CancelRequest{ID: RequestID(r.Uint())}
+	case kindPauseRequest:
+		c = &PauseRequest{ID: RequestID(r.Uint())}
+	case kindResumeRequest:
+		c = &ResumeRequest{ID: RequestID(r.Uint())}
 	case kindRetryRequest:
 		c = &RetryRequest{ID: RequestID(r.Uint())}
 	case kindJoinWorker:
@@ -103,6 +107,10 @@ func readCommand(r *pack.Reader) (c Command, err error) {
 		c = &SetLimits{Limits: readLimits(r)}
 	case kindBeginSubmit:
 		c = readBeginSubmit(r)
+	case kindBeginSubmit2:
+		begin := readBeginSubmit(r)
+		begin.Hold = r.Bool()
+		c = begin
 	case kindSubmitPart, kindSubmitPart2:
 		c = readSubmitPart(r, kind == kindSubmitPart)
 	case kindCommitSubmit:
@@ -137,6 +145,8 @@ func (c OpenSession) write(w *pack.Writer) {
 func (c CloseSession) write(w *pack.Writer)  { writeID(w, kindCloseSession, uint64(c.ID)) }
 func (c CancelRequest) write(w *pack.Writer) { writeID(w, kindCancelRequest, uint64(c.ID)) }
 func (c RetryRequest) write(w *pack.Writer)  { writeID(w, kindRetryRequest, uint64(c.ID)) }
+func (c PauseRequest) write(w *pack.Writer)  { writeID(w, kindPauseRequest, uint64(c.ID)) }
+func (c ResumeRequest) write(w *pack.Writer) { writeID(w, kindResumeRequest, uint64(c.ID)) }
 func (c Tick) write(w *pack.Writer)          { writeID(w, kindTick, c.Term) }
 
 func writeID(w *pack.Writer, kind commandKind, id uint64) {
@@ -146,11 +156,14 @@ func writeID(w *pack.Writer, kind commandKind, id uint64) {
 }
 
 func (c SubmitRequest) write(w *pack.Writer) {
-	kind := kindSubmitRequest
+	kind, fields := kindSubmitRequest, 9
 	if !plainNeeds(c.Jobs) {
 		kind = kindSubmitRequest2
 	}
-	w.Array(9)
+	if c.Hold {
+		kind, fields = kindSubmitRequest2, 10
+	}
+	w.Array(fields)
 	w.Uint(uint64(kind))
 	w.String(c.Session)
 	w.String(c.Name)
@@ -162,6 +175,9 @@ func (c SubmitRequest) write(w *pack.Writer) {
 	w.Array(len(c.Jobs))
 	for i := range c.Jobs {
 		writeEntryJob(w, &c.Jobs[i])
+	}
+	if c.Hold {
+		w.Bool(true)
 	}
 }
 
@@ -177,6 +193,7 @@ func readSubmitRequest(r *pack.Reader, first bool) *SubmitRequest {
 	}
 	c.bare = first && !plainNeeds(c.Jobs)
 	r.End()
+	c.Hold = !first && r.Bool()
 	return c
 }
 

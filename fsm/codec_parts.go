@@ -3,12 +3,19 @@ package fsm
 import "github.com/musterhq/muster/rpc/pack"
 
 func (c BeginSubmit) write(w *pack.Writer) {
+	if c.Hold {
+		w.Array(10)
+		w.Uint(uint64(kindBeginSubmit2))
+		c.fields(w)
+		w.Bool(true)
+		return
+	}
 	w.Array(9)
 	w.Uint(uint64(kindBeginSubmit))
 	c.fields(w)
 }
 
-// fields are shared with the snapshot.
+// fields are shared with the snapshot. Hold is not among them: it came later.
 func (c *BeginSubmit) fields(w *pack.Writer) {
 	w.Uint(c.Upload)
 	w.String(c.Session)

@@ -40,6 +40,7 @@ type SubmitRequest struct {
 	OnFailure  OnFailure
 	Specs      []JobSpec
 	Jobs       []JobEntry
+	Hold       bool // none of its jobs is granted before ResumeRequest
 
 	bare bool // read as it was written before there were conditions
 }
@@ -68,6 +69,14 @@ type CancelRequest struct{ ID RequestID }
 // RetryRequest puts the failed jobs of an ended request, and what was cancelled with them, to work again.
 // Its answer is the number of jobs it revived, as a uint32.
 type RetryRequest struct{ ID RequestID }
+
+// PauseRequest keeps the jobs of a request from workers: none is granted any more; those that workers hold go on, needs
+// are met and times pass. Its answer is nil; a request that has ended, or is about to, is refused as CodeConflict.
+type PauseRequest struct{ ID RequestID }
+
+// ResumeRequest ends a pause or a hold. Ready jobs go on the board anew, behind those of their priority that are there. Its answer
+// is nil, also when the request was not paused.
+type ResumeRequest struct{ ID RequestID }
 
 // JoinWorker registers a worker. The same Identity keeps its WorkerID; a new Process of it takes the jobs away from
 // the old one as lost. Its answer is WorkerJoined.
@@ -253,6 +262,9 @@ const (
 	kindRestorePart
 	kindCommitRestore
 	kindDropRestore
-	kindSubmitRequest2 // kindSubmitRequest with needs that are not plain: who does not know of those must not read it
+	kindSubmitRequest2 // kindSubmitRequest with needs that are not plain, or on hold: who does not know of those must not read it
 	kindSubmitPart2    // likewise
+	kindBeginSubmit2   // likewise
+	kindPauseRequest
+	kindResumeRequest
 )

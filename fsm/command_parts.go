@@ -15,6 +15,7 @@ type BeginSubmit struct {
 	MaxRunning uint32
 	OnFailure  OnFailure
 	Jobs       uint32 // that it will have
+	Hold       bool
 }
 
 // SubmitPart adds to a request that comes in parts. A job may need only jobs before it, which makes cycles impossible, and

@@ -99,6 +99,7 @@ func TestSnapshotKeepsEveryField(t *testing.T) {
 	r.ok(report(w, inc, id, 0, 1, ReportReturn))
 	r.ok(report(w, inc, id, 0, 2, ReportStart))
 	r.ok(Progress{Items: []ProgressItem{{Job: JobID{id, 0}, Attempt: 2, Percent: 9, Text: "t"}}})
+	r.ok(PauseRequest{ID: id})
 
 	m := r.m
 	q := m.db.request(id)
@@ -108,7 +109,7 @@ func TestSnapshotKeepsEveryField(t *testing.T) {
 	set := func(p any) {
 		for _, name := range persisted(p) {
 			switch f := field(p, name); name {
-			case "id", "session", "worker", "state", "name", "key", "request", "past", "identity", "queues", "flags", "maxRunning", "tasks":
+			case "id", "session", "worker", "state", "name", "key", "request", "past", "identity", "queues", "flags", "maxRunning", "tasks", "pause":
 				if f.IsZero() { // what they say must stay true: only see that they say something
 					bump(f)
 				}

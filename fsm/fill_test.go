@@ -11,7 +11,7 @@ func every() []Command {
 	return []Command{
 		OpenSession{}, CloseSession{}, SubmitRequest{}, CancelRequest{}, RetryRequest{}, JoinWorker{}, LeaveWorker{},
 		DrainWorker{}, PickJobs{}, JobStates{}, Progress{}, ReassignWorker{}, Tick{}, SetLimits{},
-		BeginSubmit{}, SubmitPart{}, CommitSubmit{}, DropSubmit{},
+		PauseRequest{}, ResumeRequest{}, BeginSubmit{}, SubmitPart{}, CommitSubmit{}, DropSubmit{},
 		BeginRestore{}, RestorePart{}, CommitRestore{}, DropRestore{},
 	}
 }

@@ -42,11 +42,14 @@ func mixText[T string | []byte](h *hasher, s T) {
 }
 
 func (h *hasher) flag(b bool) {
+	h.word(bit(b))
+}
+
+func bit(b bool) uint64 {
 	if b {
-		h.word(1)
-	} else {
-		h.word(0)
+		return 1
 	}
+	return 0
 }
 
 func (h *hasher) pairs(list []Pair) {
@@ -133,7 +136,7 @@ func (r *request) sum() uint64 {
 	h.string(r.name)
 	h.string(r.key)
 	h.word(r.body)
-	h.word(uint64(r.state) | uint64(r.onFailure)<<8)
+	h.word(uint64(r.state) | uint64(r.onFailure)<<8 | uint64(r.pause)<<16)
 	h.flag(r.cancelled)
 	h.word(uint64(r.maxRunning))
 	h.word(r.index)
@@ -232,7 +235,7 @@ func (u *upload) sum() uint64 {
 	h.string(u.head.Name)
 	h.string(u.head.Key)
 	h.word(u.head.Body)
-	h.word(uint64(u.head.MaxRunning) | uint64(u.head.OnFailure)<<32)
+	h.word(uint64(u.head.MaxRunning) | uint64(u.head.OnFailure)<<32 | bit(u.head.Hold)<<40)
 	h.word(uint64(u.head.Jobs) | uint64(u.parts)<<32)
 	h.word(u.bytes)
 	h.word(uint64(u.touched))

@@ -20,6 +20,7 @@ import (
 // Invariant: a request with tasks is in the queue, once.
 // Invariant: of a request's ready jobs of one class, the best, as many as it has room for, are on the board (max_running
 // forgets no job and no priority).
+// Invariant: no job of a paused request is on the board, unless a task will take it off.
 // Invariant: no job on the board fits a worker that wants it (see Machine.match).
 // Invariant: a closed session without requests is due to be forgotten, and no other.
 // Invariant: whatever waits for a time has its deadline, and nothing else has one.
@@ -111,8 +112,8 @@ func (c *checker) request(r *request) {
 			c.boarded[JobID{r.id, i}] = true
 		case j.flags&flagHeld != 0:
 			c.parked[JobID{r.id, i}] = true
-			if j.state != Ready || r.maxRunning == 0 {
-				c.wrong("job %s is %s and parked, max_running %d", JobID{r.id, i}, j.state, r.maxRunning)
+			if j.state != Ready || r.maxRunning == 0 && r.pause == NotPaused && !r.admitting() && !r.halted() {
+				c.wrong("job %s is %s and parked, max_running %d, %s", JobID{r.id, i}, j.state, r.maxRunning, r.pause)
 			}
 		}
 	}
@@ -125,8 +126,11 @@ func (c *checker) request(r *request) {
 	if r.maxRunning > 0 && r.assigned() > r.maxRunning {
 		c.wrong("request %s runs %d jobs of at most %d", r.id, r.assigned(), r.maxRunning)
 	}
-	if counts[Ready] > boarded && !r.halted() {
+	if counts[Ready] > boarded && !r.halted() && !r.admitting() {
 		c.claims(r)
+	}
+	if r.pause >= pauseCount || r.pause != NotPaused && (r.state != Running || boarded > 0 && !r.halted() && !r.parking()) {
+		c.wrong("request %s is %s and %s, with %d jobs on the board", r.id, r.state, r.pause, boarded)
 	}
 	surplus := boarded - min(boarded, r.room())
 	if surplus != r.surplus {
@@ -332,13 +336,14 @@ func (c *checker) board() {
 	})
 }
 
-// blocked says whether a job of a halted request comes first in a class.
+// blocked says whether a job of a halted request, or of one just paused, comes first in a class.
 func (c *checker) blocked(k *class) bool {
 	for _, b := range k.buckets {
 		list := slices.DeleteFunc(slices.Concat(b.fifo[b.head:], b.late), func(t ticket) bool { return !c.m.onBoard(t) })
 		if len(list) > 0 {
 			first := slices.MinFunc(list, func(a, b ticket) int { return cmp.Compare(a.order, b.order) })
-			return c.m.db.request(first.job.Request).halted()
+			r := c.m.db.request(first.job.Request)
+			return r.halted() || r.pause != NotPaused
 		}
 	}
 	return false

@@ -129,6 +129,26 @@ type Need struct {
 	Any  bool // of all needs of the job that say so, one is enough
 }
 
+// Pause tells whether a request's jobs are kept from workers.
+type Pause uint8
+
+// The ways of a request to be paused.
+const (
+	NotPaused Pause = iota
+	Paused          // a person paused it
+	Held            // it was submitted on hold, and nobody has resumed it yet
+	pauseCount
+)
+
+var pauseNames = [pauseCount]string{"", "paused", "held"}
+
+func (p Pause) String() string {
+	if p < pauseCount {
+		return pauseNames[p]
+	}
+	return "unknown"
+}
+
 // OnFailure tells what a failed job does to its request.
 type OnFailure uint8
 

@@ -153,6 +153,10 @@ func (m *Machine) apply(c Command) (a Answer) {
 		a.Refusal = m.closeSession(c)
 	case *CancelRequest:
 		a.Refusal = m.cancelRequest(c)
+	case *PauseRequest:
+		a.Refusal = m.pauseRequest(c)
+	case *ResumeRequest:
+		a.Refusal = m.resumeRequest(c)
 	case *RetryRequest:
 		a.Value, a.Refusal = m.retryRequest(c)
 	case *JoinWorker:

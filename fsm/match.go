@@ -4,7 +4,7 @@ package fsm
 // even share at a time; each gets the first job, by priority and then by order, among the classes that it fits. Jobs
 // that are first but whose request is full are parked on the way.
 //
-// Invariant: afterwards no job on the board fits a worker that wants it, unless a halted request's lies before it. So only classes and workers that changed
+// Invariant: afterwards no job on the board fits a worker that wants it, unless one of a halted request, or of one just paused, lies before it. So only classes and workers that changed
 // since then are looked at (their fresh flags). It also makes what is parked, which is part of the state, the same on
 // a machine that was restored, where everything counts as changed: to look again finds nothing, and parks nothing.
 func (m *Machine) match() {
@@ -85,7 +85,7 @@ func (m *Machine) bestFor(w *worker) (best ticket, found bool) {
 }
 
 // firstOf is the next job of a class that may be granted. It parks those before it: their requests run as many jobs
-// as max_running allows. There is none while a job of a halted request comes first.
+// as max_running allows. There is none while a job comes first whose request is halted, or has just been paused.
 func (m *Machine) firstOf(c *class) (t ticket, priority int8, ok bool) {
 	for {
 		t, priority, ok = c.first(m.onBoard)
@@ -93,8 +93,8 @@ func (m *Machine) firstOf(c *class) (t ticket, priority int8, ok bool) {
 			return t, priority, false
 		}
 		r := m.db.request(t.job.Request)
-		if r.halted() {
-			return t, priority, false // what lies behind it waits until it is cancelled, see cancelHalted
+		if r.halted() || r.pause != NotPaused {
+			return t, priority, false // what lies behind it waits until it is cancelled or parked, see cancelHalted and parkSome
 		}
 		if r.room() > 0 {
 			return t, priority, true

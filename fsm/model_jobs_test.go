@@ -27,6 +27,9 @@ func (m *model) ready(j *modelJob) {
 
 // room says whether max_running lets another job of the request run.
 func (r *modelRequest) room() bool {
+	if r.paused {
+		return false
+	}
 	assigned := uint32(0)
 	for _, j := range r.jobs {
 		if j.state.Assigned() {
@@ -277,7 +280,7 @@ func (m *model) end(r *modelRequest) {
 	if r.state != Running {
 		return
 	}
-	r.ended = m.now
+	r.ended, r.paused = m.now, false
 	switch {
 	case r.cancelled:
 		r.state = Cancelled

@@ -33,6 +33,7 @@ type modelRequest struct {
 	jobs      []*modelJob
 	state     State
 	cancelled bool
+	paused    bool
 	ended     int64
 	reaped    bool
 }
@@ -142,6 +143,10 @@ func (m *model) do(c Command, term uint64) (value any, code Code) {
 		return m.submit(c)
 	case CancelRequest:
 		return nil, m.cancel(c.ID)
+	case PauseRequest:
+		return nil, m.pause(c.ID, true)
+	case ResumeRequest:
+		return nil, m.pause(c.ID, false)
 	case RetryRequest:
 		return m.retry(c.ID)
 	case JoinWorker:
@@ -299,7 +304,7 @@ func (m *model) accept(c SubmitRequest, id RequestID, session SessionID) Request
 		panic("it was checked")
 	}
 	r := m.requests[id-1]
-	*r = modelRequest{id: id, session: session, cmd: c, state: Running}
+	*r = modelRequest{id: id, session: session, cmd: c, state: Running, paused: c.Hold}
 	for i, e := range c.Jobs {
 		r.jobs = append(r.jobs, &modelJob{id: JobID{r.id, uint32(i)}, r: r, spec: &c.Specs[e.Spec], needs: e.Needs, cause: NoJob})
 	}
@@ -408,6 +413,24 @@ func (m *model) cancel(id RequestID) Code {
 		m.cancelJob(j, ReasonUser, NoJob)
 	}
 	m.end(r)
+	return CodeOK
+}
+
+// pause keeps a request's jobs from being granted, or no longer: then those that are ready go to the end of the board.
+func (m *model) pause(id RequestID, on bool) Code {
+	r := m.request(id)
+	switch {
+	case r == nil:
+		return CodeNotFound
+	case r.state != Running:
+		return CodeConflict
+	}
+	for _, j := range r.jobs {
+		if r.paused && !on && j.state == Ready {
+			m.ready(j)
+		}
+	}
+	r.paused = on
 	return CodeOK
 }
 

@@ -16,7 +16,7 @@ type modelUpload struct {
 func (u *modelUpload) whole() SubmitRequest {
 	h := &u.head
 	return SubmitRequest{
-		Session: h.Session, Name: h.Name, Key: h.Key, Body: h.Body, MaxRunning: h.MaxRunning, OnFailure: h.OnFailure, Specs: u.specs, Jobs: u.jobs,
+		Session: h.Session, Name: h.Name, Key: h.Key, Body: h.Body, MaxRunning: h.MaxRunning, OnFailure: h.OnFailure, Hold: h.Hold, Specs: u.specs, Jobs: u.jobs,
 	}
 }
 

@@ -8,7 +8,7 @@ func (c *SubmitRequest) InParts(upload uint64, jobsMax, bytesMax int) iter.Seq[C
 	return func(yield func(Command) bool) {
 		if !yield(&BeginSubmit{
 			Upload: upload, Session: c.Session, Name: c.Name, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning, OnFailure: c.OnFailure,
-			Jobs: uint32(len(c.Jobs)),
+			Jobs: uint32(len(c.Jobs)), Hold: c.Hold,
 		}) {
 			return
 		}

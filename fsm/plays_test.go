@@ -16,7 +16,7 @@ import (
 //
 // A play has three kinds of scenes:
 //
-//	submit NAME [session= key= body= max= on-failure=stop]   then one job a line:
+//	submit NAME [session= key= body= max= on-failure=stop hold=yes]   then one job a line:
 //	    NAME [needs=a,b:failed] [any=c:ended] [slots=] [priority=] [queue=] [labels=k:v,…] [retry=] [backoff=] [factor=] [longest=] [never=1,2]
 //	         [lost=] [timeout=] [after=]
 //	do          one command a line, each an entry; "a; b" is one entry of two commands
@@ -24,7 +24,7 @@ import (
 //
 // The commands: join W slots= queues= labels= process= as=IDENTITY; pick W [max=N]; done pick W; start|done|fail|return
 // W JOB[#ATTEMPT] [error= exit= result= for-good timeout]; progress W JOB PERCENT; lose W [term=]; leave W; drain W;
-// undrain W; cancel R; retry R; close S; tick; pass D (time passes, without an entry); restart (snapshot and restore);
+// undrain W; cancel R; retry R; pause R; resume R; close S; tick; pass D (time passes, without an entry); restart (snapshot and restore);
 // keep NAME=VALUE (limits). W@N speaks as the worker's incarnation N.
 //
 // A line of the answer that is indented is an event.
@@ -198,6 +198,7 @@ func (p *play) submit(d *datadriven.TestData) string {
 		c.Session = s
 	}
 	c.Key, c.Body, c.MaxRunning = opts["key"], uint64(p.number(opts["body"])), uint32(p.number(opts["max"]))
+	c.Hold = opts["hold"] == "yes"
 	if opts["on-failure"] == "stop" {
 		c.OnFailure = StopRequest
 	}
@@ -428,6 +429,10 @@ func (p *play) command(words []string) Command {
 		return DrainWorker{Worker: w, Undo: words[0] == "undrain"}
 	case "cancel":
 		return CancelRequest{ID: p.requests[words[1]]}
+	case "pause":
+		return PauseRequest{ID: p.requests[words[1]]}
+	case "resume":
+		return ResumeRequest{ID: p.requests[words[1]]}
 	case "retry":
 		return RetryRequest{ID: p.requests[words[1]]}
 	case "open":

@@ -23,6 +23,7 @@ type RequestInfo struct {
 	Ending      State // while it is Running: Cancelled or Failed once that is settled and its jobs are still being cancelled; else Waiting
 	MaxRunning  uint32
 	OnFailure   OnFailure
+	Pause       Pause
 	Jobs        uint32
 	Counts      Counts
 	Index       uint64 // of the log entry that submitted it

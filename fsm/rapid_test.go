@@ -188,7 +188,7 @@ func describe(v *View) string {
 	requests := v.Requests(RequestFilter{Limit: 1 << 20})
 	slices.Reverse(requests)
 	for _, r := range requests {
-		fmt.Fprintf(&b, "request %d of %d: %s ended %v counts %v\n", r.ID, r.Session, r.State, !r.Ended.IsZero(), r.Counts)
+		fmt.Fprintf(&b, "request %d of %d: %s paused %v ended %v counts %v\n", r.ID, r.Session, r.State, r.Pause != NotPaused, !r.Ended.IsZero(), r.Counts)
 		for _, j := range v.Jobs(r.ID, JobFilter{After: -1, Limit: 1 << 20}) {
 			due := int64(0)
 			if !j.Times.NotBefore.IsZero() {
@@ -222,7 +222,7 @@ func (m *model) describe() string {
 		for _, j := range r.jobs {
 			counts[j.state]++
 		}
-		fmt.Fprintf(&b, "request %d of %d: %s ended %v counts %v\n", r.id, r.session, r.state, r.state != Running, counts)
+		fmt.Fprintf(&b, "request %d of %d: %s paused %v ended %v counts %v\n", r.id, r.session, r.state, r.paused, r.state != Running, counts)
 		for i, j := range r.jobs {
 			due := int64(0)
 			if j.state == Delayed {
@@ -337,6 +337,9 @@ func (d *duel) commands() map[string]func(*rapid.T) Command {
 		},
 		"cancel": func(t *rapid.T) Command { return CancelRequest{ID: d.request(t)} },
 		"retry":  func(t *rapid.T) Command { return RetryRequest{ID: d.request(t)} },
+		"pause":  func(t *rapid.T) Command { return PauseRequest{ID: d.request(t)} },
+		"resume": func(t *rapid.T) Command { return ResumeRequest{ID: d.request(t)} },
+		"go on":  func(t *rapid.T) Command { return ResumeRequest{ID: d.request(t)} },
 		"join": func(t *rapid.T) Command {
 			return d.joinOf(t, rapid.SampledFrom([]string{"", "i1", "i2", "i3", "i4"}).Draw(t, "identity"), uint64(rapid.IntRange(1, 3).Draw(t, "process")))
 		},
@@ -445,7 +448,7 @@ func (d *duel) submit(t *rapid.T) SubmitRequest {
 	c := SubmitRequest{
 		Session: sessionName(t), Name: "n", Key: rapid.SampledFrom([]string{"", "", "k1", "k2"}).Draw(t, "key"), Body: uint64(few(t, "body", 1)),
 		MaxRunning: uint32(few(t, "max running", 3)), OnFailure: OnFailure(few(t, "on failure", 1)),
-		Specs: rapid.SliceOfN(rapid.Custom(d.spec), 1, 3).Draw(t, "specs"),
+		Specs: rapid.SliceOfN(rapid.Custom(d.spec), 1, 3).Draw(t, "specs"), Hold: rapid.IntRange(0, 7).Draw(t, "hold") == 7,
 	}
 	conditions := rapid.Bool().Draw(t, "conditions")
 	for i := range rapid.IntRange(0, 7).Draw(t, "jobs") {
@@ -476,7 +479,7 @@ func (d *duel) beginParts(t *rapid.T) Command {
 	d.parted, d.sent = append(d.parted, c), append(d.sent, 0)
 	return BeginSubmit{
 		Upload: uint64(len(d.parted) - few(t, "again", 1)), Session: c.Session, Name: c.Name, Key: c.Key, Body: c.Body, MaxRunning: c.MaxRunning,
-		OnFailure: c.OnFailure, Jobs: uint32(len(c.Jobs)),
+		OnFailure: c.OnFailure, Jobs: uint32(len(c.Jobs)), Hold: c.Hold,
 	}
 }
 

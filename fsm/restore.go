@@ -177,6 +177,7 @@ func (re *restorer) request(r *pack.Reader) {
 	}
 	r.End()
 	re.rolls = r.Bool()
+	re.r.pause = Pause(r.Uint8())
 	re.jobs, re.state = nil, nil
 	if re.want == 0 {
 		re.r = nil
@@ -299,7 +300,7 @@ func (re *restorer) placeJob(r *request, i uint32, j *job) error {
 	case j.state == Ready && j.flags&flagHeld != 0:
 		m.board.Hold(r.spec(i), ticket{j.order, id})
 	case j.state == Ready:
-		m.boardJob(r, i, j)
+		m.post(r, i, j)
 	case j.state.Assigned():
 		w := m.workers.worker(j.worker)
 		if w == nil {

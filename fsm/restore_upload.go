@@ -15,6 +15,7 @@ func (re *restorer) upload(r *pack.Reader) error {
 	}
 	re.want = r.Uint32()
 	specs := readSpecs(r)
+	re.u.head.Hold = r.Bool()
 	if r.Err() != nil {
 		return r.Err()
 	}

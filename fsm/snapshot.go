@@ -179,7 +179,11 @@ func writeKey(w *pack.Writer, k *keyed) {
 }
 
 func writeRequest(w *pack.Writer, r *request) {
-	w.Array(17)
+	fields := 17
+	if r.pause != NotPaused {
+		fields = 18
+	}
+	w.Array(fields)
 	w.Uint(uint64(recordRequest))
 	w.Uint(uint64(r.id))
 	w.Uint(uint64(r.session))
@@ -200,6 +204,9 @@ func writeRequest(w *pack.Writer, r *request) {
 		writeTask(w, &r.tasks[i])
 	}
 	w.Bool(r.dag.rolling != nil)
+	if r.pause != NotPaused {
+		w.Uint(uint64(r.pause))
+	}
 }
 
 func writeSpecRuns(w *pack.Writer, d *dag) {
@@ -217,7 +224,11 @@ func (d *dag) entry(i uint32) JobEntry {
 
 func writeUpload(c *chunkWriter, u *upload) {
 	w := c.record()
-	w.Array(15)
+	fields := 15
+	if u.head.Hold {
+		fields = 16
+	}
+	w.Array(fields)
 	w.Uint(uint64(recordUpload))
 	u.head.fields(w)
 	w.Uint(u.term)
@@ -226,6 +237,9 @@ func writeUpload(c *chunkWriter, u *upload) {
 	w.Int(u.touched)
 	w.Uint(uint64(u.dag.jobs))
 	writeSpecRuns(w, u.dag)
+	if u.head.Hold {
+		w.Bool(true)
+	}
 	for i := range u.dag.jobs {
 		w := c.record()
 		w.Array(2)

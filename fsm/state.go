@@ -108,6 +108,7 @@ type request struct {
 	cancelled  bool // a person cancelled it
 	maxRunning uint32
 	onFailure  OnFailure
+	pause      Pause
 	index      uint64
 	created    int64
 	ended      int64
@@ -136,8 +137,11 @@ func (r *request) live() uint32 {
 // assigned is the number of jobs that workers hold.
 func (r *request) assigned() uint32 { return r.counts[Picked] + r.counts[Running] }
 
-// room is the number of jobs that max_running lets workers be given now.
+// room is the number of jobs that max_running lets workers be given now; none while the request is paused.
 func (r *request) room() uint32 {
+	if r.pause != NotPaused {
+		return 0
+	}
 	if r.maxRunning == 0 {
 		return math.MaxUint32
 	}

@@ -71,6 +71,12 @@ func (s *script) sweepCommand(m *Machine) Command {
 	case 6, 7:
 		return PickJobs{Worker: s.worker(), Incarnation: 1, Max: uint32(1 + s.below(4))}
 	case 8:
+		switch s.below(6) {
+		case 0:
+			return PauseRequest{ID: s.request()}
+		case 1, 2, 3:
+			return ResumeRequest{ID: s.request()}
+		}
 		return Progress{Items: []ProgressItem{{Job: s.job(), Attempt: 1, Percent: s.byte()}}}
 	default:
 		return JobStates{Worker: holder, Incarnation: 1, Reports: held}
@@ -93,7 +99,7 @@ func (s *script) wide(conditions bool) SubmitRequest {
 	later.StartAfter, later.Timeout = s.duration()&(1<<36-1), time.Second
 	flaky.Priority, flaky.Retry, flaky.LostLimit = int8(s.below(3)), Retry{Limit: 1, Backoff: time.Second}, 0
 	c := SubmitRequest{
-		Session: "s", MaxRunning: uint32(s.below(3) * 2), OnFailure: OnFailure(s.below(4) / 3), Specs: []JobSpec{simpleSpec(), flaky, later},
+		Session: "s", Hold: s.below(16) == 0, MaxRunning: uint32(s.below(3) * 2), OnFailure: OnFailure(s.below(4) / 3), Specs: []JobSpec{simpleSpec(), flaky, later},
 	}
 	for i := range 8 + s.below(16) {
 		j := JobEntry{Name: fmt.Sprint(i), Spec: uint32(max(0, s.below(8)-5))}

@@ -12,6 +12,8 @@ const (
 	taskDoom                        // tell those that wait on a job that it has ended; cancel those that cannot run, and so on
 	taskCancel                      // cancel all that has not ended: the request is halted
 	taskRevive                      // put what failed or was cancelled to work again
+	taskPark                        // take the ready jobs of a request that is paused off the board
+	taskAdmit                       // put the ready jobs of one that was resumed back
 	taskKindCount
 )
 
@@ -60,13 +62,19 @@ func (m *Machine) spend(cost int) bool {
 	return true
 }
 
-// begin gives a request a task and lets it wait for its turn: the last, but for what tells jobs of the end of another.
-// That goes before a taskRevive, which counts the needs of each job that it wakes: whoever is awake must have been told
+// begin gives a request a task and lets it wait for its turn: the last, but for a pause, which comes first, and for what tells
+// jobs of the end of another. That goes before a taskRevive, which counts the needs of each job that it wakes: whoever is awake must have been told
 // by then, and whoever is not must not be told again.
 func (m *Machine) begin(r *request, t task) {
 	r = m.db.editRequest(r)
 	at := len(r.tasks)
-	if t.kind == taskMet || t.kind == taskDoom {
+	switch t.kind {
+	case taskPark, taskAdmit: // others wait for what lies before theirs on the board
+		at = 0
+		if r.turning() {
+			at = 1
+		}
+	case taskMet, taskDoom:
 		if revive := slices.IndexFunc(r.tasks, func(t task) bool { return t.kind == taskRevive }); revive >= 0 {
 			at = revive
 		}

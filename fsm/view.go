@@ -129,7 +129,7 @@ func (v *View) Requests(f RequestFilter) []RequestInfo {
 func (v *View) requestInfo(r *request) RequestInfo {
 	info := RequestInfo{
 		ID: r.id, Session: r.session, Name: r.name, Key: r.key, State: r.state, MaxRunning: r.maxRunning,
-		OnFailure: r.onFailure, Ending: r.endingAs(), Jobs: r.len(), Index: r.index, Created: wallTime(r.created), Ended: wallTime(r.ended),
+		OnFailure: r.onFailure, Pause: r.pause, Ending: r.endingAs(), Jobs: r.len(), Index: r.index, Created: wallTime(r.created), Ended: wallTime(r.ended),
 	}
 	for s, n := range r.counts {
 		info.Counts[s] = uint64(n)

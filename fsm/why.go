@@ -17,6 +17,8 @@ const (
 	CauseNeedsAny   CauseKind = "needs_any"   // none of Jobs is yet as it needs one of them
 	CauseSettling   CauseKind = "settling"    // its needs are met; its large request is worked off in steps
 	CauseEnding     CauseKind = "ending"      // its request is about to end as State
+	CausePaused     CauseKind = "paused"      // a person paused its request
+	CauseHeld       CauseKind = "held"        // its request was submitted on hold
 	CauseBackoff    CauseKind = "backoff"     // not before Until, after a failed attempt
 	CauseStartAfter CauseKind = "start_after" // not before Until, as it was submitted
 	CauseMaxRunning CauseKind = "max_running" // its request runs Limit jobs already: Jobs
@@ -120,6 +122,9 @@ func (y *why) now() {
 		y.add(Cause{Kind: CauseEnding, State: y.r.endingAs(), Reason: y.r.halting().reason})
 		return
 	}
+	if !j.state.Terminal() && !j.state.Assigned() {
+		y.paused()
+	}
 	switch j.state {
 	case Waiting:
 		y.needs()
@@ -145,6 +150,15 @@ func (y *why) now() {
 		y.add(c)
 	case Cancelled:
 		y.cancelled()
+	}
+}
+
+func (y *why) paused() {
+	switch y.r.pause {
+	case Paused:
+		y.add(Cause{Kind: CausePaused})
+	case Held:
+		y.add(Cause{Kind: CauseHeld})
 	}
 }
 
@@ -196,7 +210,7 @@ func (y *why) needs() {
 	if len(anyOf.Jobs) > 0 {
 		y.add(anyOf)
 	}
-	if len(y.causes) == 0 {
+	if len(all.Jobs)+len(anyOf.Jobs) == 0 {
 		y.add(Cause{Kind: CauseSettling})
 	}
 }
@@ -217,11 +231,13 @@ func (y *why) lastPast() *pastAttempt {
 }
 
 func (y *why) ready() {
-	if y.r.room() == 0 {
+	if y.r.maxRunning > 0 && y.r.assigned() >= y.r.maxRunning {
 		y.full()
 	}
 	y.fitting()
-	y.place()
+	if y.r.pause == NotPaused {
+		y.place()
+	}
 }
 
 // full names the jobs for which max_running leaves no room.

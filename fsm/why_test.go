@@ -212,6 +212,22 @@ func TestWhyNamesEachCause(t *testing.T) {
 			r.ok(CancelRequest{ID: id})
 			return JobID{id, 0}
 		}, []string{"cancelled for user"}},
+		{"paused", func(r *run) JobID {
+			w, inc := r.join("w", 1)
+			r.pick(w, inc)
+			id := r.submit(SubmitRequest{Jobs: chain(), MaxRunning: 1})
+			r.ok(PauseRequest{ID: id})
+			return JobID{id, 3}
+		}, []string{"paused", "max_running a=picked on 1 1 of 1", "no_slots w:1/1"}},
+		{"on hold", func(r *run) JobID {
+			r.join("w", 1)
+			return JobID{r.submit(SubmitRequest{Jobs: chain(), Hold: true}), 1}
+		}, []string{"held", "needs a=ready"}},
+		{"on hold, and nothing else", func(r *run) JobID {
+			w, inc := r.join("w", 1)
+			r.pick(w, inc)
+			return JobID{r.submit(SubmitRequest{Jobs: chain(), Hold: true}), 0}
+		}, []string{"held"}},
 		{"about to end", func(r *run) JobID {
 			r.steps(1)
 			id := r.submit(wide(200))
@@ -254,7 +270,7 @@ func TestWhyNamesEachCause(t *testing.T) {
 		})
 	}
 	for _, kind := range []CauseKind{
-		CauseNeeds, CauseNeedsAny, CauseSettling, CauseEnding, CauseBackoff, CauseStartAfter, CauseMaxRunning, CauseNoWorker, CauseDrained, CauseNoSlots,
+		CauseNeeds, CauseNeedsAny, CausePaused, CauseHeld, CauseSettling, CauseEnding, CauseBackoff, CauseStartAfter, CauseMaxRunning, CauseNoWorker, CauseDrained, CauseNoSlots,
 		CauseNotAsking, CauseQueue, CausePicked, CauseRunning, CauseDone, CauseFailed, CauseCancelled, CauseMoved, CauseRetried, CauseRevived,
 	} {
 		if !seen[kind] {

@@ -118,7 +118,11 @@ func (l *lines) event(e rest.Event) {
 		if e.Index == l.begin {
 			return
 		}
-		fmt.Fprintf(l.w, "%s request=%s state=%s\n", stampLine(e.Time), e.Request, e.State)
+		state := e.State
+		if e.Pause != "" {
+			state = e.Pause
+		}
+		fmt.Fprintf(l.w, "%s request=%s state=%s\n", stampLine(e.Time), e.Request, state)
 	}
 }
 

@@ -55,6 +55,14 @@ func newCancel(a *app) *cobra.Command {
 	return requestVerb(a, "cancel ID", "cancel every job of a request that has not ended", (*rest.Client).CancelRequest)
 }
 
+func newPause(a *app) *cobra.Command {
+	return requestVerb(a, "pause ID", "keep the jobs of a request from workers; what runs goes on", (*rest.Client).PauseRequest)
+}
+
+func newResume(a *app) *cobra.Command {
+	return requestVerb(a, "resume ID", "end the pause of a request, or the hold on which it was submitted", (*rest.Client).ResumeRequest)
+}
+
 func requestVerb(a *app, use, short string, do func(*rest.Client, context.Context, string) (rest.Request, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1), Long: sentence(short) + "\nID is a request's id, or @last for the newest one.",
@@ -97,6 +105,9 @@ func newRetry(a *app) *cobra.Command {
 
 func renderRequest(w io.Writer, p painter, now time.Time, r rest.Request) {
 	state := p.state(r.State)
+	if r.Pause != "" {
+		state += ", " + r.Pause
+	}
 	if r.Reason != "" {
 		state += ": " + printable(r.Reason)
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 type submitFlags struct {
-	wait, dryRun, schema bool
-	key, session, name   string
+	wait, dryRun, schema, hold bool
+	key, session, name         string
 }
 
 func newSubmit(a *app) *cobra.Command {
@@ -45,6 +45,7 @@ With an idempotency key the same request is submitted once, however often the co
 	fl.BoolVar(&f.wait, "wait", false, "show how it goes until it ends; the exit code tells how it ended")
 	fl.StringVar(&f.key, "idempotency-key", "", "repeating the command with the same key submits once")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "check the file and draw the DAG; submit nothing")
+	fl.BoolVar(&f.hold, "hold", false, "keep its jobs from workers until: muster resume ID")
 	fl.StringVar(&f.session, "session", "", "submit into this session instead of the file's")
 	fl.StringVar(&f.name, "name", "", "name of the request instead of the file's")
 	fl.BoolVar(&f.schema, "schema", false, "print the JSON Schema of a request")
@@ -95,7 +96,7 @@ func (a *app) submit(ctx context.Context, c *rest.Client, body []byte, r rest.Re
 	if key == "" {
 		key = rest.NewIdempotencyKey()
 	}
-	if f.session != "" || f.name != "" {
+	if f.session != "" || f.name != "" || f.hold {
 		return c.Submit(ctx, withOverrides(r, f), key)
 	}
 	kind := "application/yaml"
@@ -106,6 +107,7 @@ func (a *app) submit(ctx context.Context, c *rest.Client, body []byte, r rest.Re
 }
 
 func withOverrides(r rest.RequestSpec, f submitFlags) rest.RequestSpec {
+	r.Hold = r.Hold || f.hold
 	r.Session, r.Name = firstOf(f.session, r.Session), firstOf(f.name, r.Name)
 	return r
 }

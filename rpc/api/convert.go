@@ -40,6 +40,9 @@ func submitOf(spec *rest.RequestSpec) (*fsm.SubmitRequest, error) {
 		j := &spec.Jobs[i]
 		w.Jobs[i] = wire.JobDef{Name: j.Name, Spec: wireSpec(&j.Work), Payload: j.Payload, Needs: wireNeeds(j.Needs, j.NeedsAny)}
 	}
+	if spec.Hold {
+		w.OnFailure |= wire.Hold
+	}
 	s, err := wire.Canonical(&w)
 	if err != nil {
 		return nil, err
@@ -134,8 +137,8 @@ func wirePairs(m map[string]string) []wire.Pair {
 func fsmSubmit(w *wire.Submit) *fsm.SubmitRequest {
 	s := &fsm.SubmitRequest{
 		Session: w.Session, Name: w.Name, Key: w.Key, Body: w.Body, MaxRunning: w.MaxRunning,
-		OnFailure: fsm.OnFailure(w.OnFailure),
-		Specs:     make([]fsm.JobSpec, len(w.Specs)), Jobs: make([]fsm.JobEntry, len(w.Jobs)),
+		OnFailure: fsm.OnFailure(w.OnFailure.Policy()), Hold: w.OnFailure.Held(),
+		Specs: make([]fsm.JobSpec, len(w.Specs)), Jobs: make([]fsm.JobEntry, len(w.Jobs)),
 	}
 	for i := range w.Specs {
 		s.Specs[i] = fsmSpec(&w.Specs[i])
@@ -204,7 +207,7 @@ func requestOf(i fsm.RequestInfo) rest.Request {
 	r := rest.Request{
 		ID: i.ID.String(), Session: i.Session.String(), SessionName: i.SessionName, Name: i.Name, State: i.State.String(),
 		Jobs: i.Jobs, Counts: countsOf(i.Counts), MaxRunning: i.MaxRunning, OnFailure: onFailureWords[i.OnFailure],
-		IdempotencyKey: i.Key, Index: i.Index, Created: i.Created, Ended: i.Ended,
+		Pause: i.Pause.String(), IdempotencyKey: i.Key, Index: i.Index, Created: i.Created, Ended: i.Ended,
 	}
 	if i.Jobs > 0 {
 		r.Progress = uint8(r.Counts.Ended() * 100 / uint64(i.Jobs))
@@ -441,6 +444,8 @@ func eventOf(e fsm.Event, v *fsm.View) rest.Event {
 		doc.Job, doc.JobName = e.Job.String(), v.JobName(e.Job)
 	case fsm.EventRequest:
 		doc.Type = rest.EventRequest
+		r, _ := v.Request(e.Job.Request)
+		doc.Pause = r.Pause.String()
 	case fsm.EventWorker:
 		doc.Type = rest.EventWorker
 	}

@@ -358,7 +358,7 @@ var causeUnseen = []string{
 // TestEveryCauseHasWords pairs the kinds of causes with those that programs rely on.
 func TestEveryCauseHasWords(t *testing.T) {
 	for kind, word := range map[fsm.CauseKind]string{
-		fsm.CauseNeeds: rest.CauseNeeds, fsm.CauseNeedsAny: rest.CauseNeedsAny, fsm.CauseSettling: rest.CauseSettling, fsm.CauseEnding: rest.CauseEnding,
+		fsm.CauseNeeds: rest.CauseNeeds, fsm.CauseNeedsAny: rest.CauseNeedsAny, fsm.CausePaused: rest.CausePaused, fsm.CauseHeld: rest.CauseHeld, fsm.CauseSettling: rest.CauseSettling, fsm.CauseEnding: rest.CauseEnding,
 		fsm.CauseBackoff: rest.CauseBackoff, fsm.CauseStartAfter: rest.CauseStartAfter, fsm.CauseMaxRunning: rest.CauseMaxRunning,
 		fsm.CauseNoWorker: rest.CauseNoWorker, fsm.CauseDrained: rest.CauseDrained, fsm.CauseNoSlots: rest.CauseNoSlots,
 		fsm.CauseNotAsking: rest.CauseNotAsking, fsm.CauseQueue: rest.CauseQueue, fsm.CausePicked: rest.CausePicked,

@@ -151,11 +151,24 @@ func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) cancelRequest(w http.ResponseWriter, r *http.Request) error {
+	return s.steer(w, r, func(id fsm.RequestID) fsm.Command { return &fsm.CancelRequest{ID: id} })
+}
+
+func (s *Server) pauseRequest(w http.ResponseWriter, r *http.Request) error {
+	return s.steer(w, r, func(id fsm.RequestID) fsm.Command { return &fsm.PauseRequest{ID: id} })
+}
+
+func (s *Server) resumeRequest(w http.ResponseWriter, r *http.Request) error {
+	return s.steer(w, r, func(id fsm.RequestID) fsm.Command { return &fsm.ResumeRequest{ID: id} })
+}
+
+// steer has something done to the request of the path, and answers with how it is then.
+func (s *Server) steer(w http.ResponseWriter, r *http.Request, command func(fsm.RequestID) fsm.Command) error {
 	id, err := pathID(r, "request", fsm.ParseRequestID)
 	if err != nil {
 		return err
 	}
-	_, v, err := propose[any](r.Context(), s, &fsm.CancelRequest{ID: id})
+	_, v, err := propose[any](r.Context(), s, command(id))
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,10 @@ func (s *Server) requestRoutes() []route {
 			handler: s.getGraph, params: page(), out: rest.Graph{}},
 		{method: "POST", path: "/v1/requests/{id}/cancel", id: "cancelRequest", summary: "Cancel every job that has not ended.",
 			handler: s.cancelRequest, out: rest.Request{}},
+		{method: "POST", path: "/v1/requests/{id}/pause", id: "pauseRequest", summary: "Keep the jobs of a request from workers; what runs goes on.",
+			handler: s.pauseRequest, out: rest.Request{}},
+		{method: "POST", path: "/v1/requests/{id}/resume", id: "resumeRequest", summary: "End a pause, or the hold on which a request was submitted.",
+			handler: s.resumeRequest, out: rest.Request{}},
 		{method: "POST", path: "/v1/requests/{id}/retry", id: "retryRequest", summary: "Put failed jobs, and what was cancelled with them, to work again.",
 			handler: s.retryRequest, out: rest.Retried{}},
 	}

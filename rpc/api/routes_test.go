@@ -101,6 +101,12 @@ func TestEveryRoute(t *testing.T) {
 	if re := as[rest.Retried](t, r.call(200, "POST", "/v1/requests/"+sub.ID+"/retry", "")); re.Revived != 2 || re.Request.State != "running" {
 		t.Errorf("retried: %+v", re)
 	}
+	if c := as[rest.Request](t, r.call(200, "POST", "/v1/requests/"+sub.ID+"/pause", "")); c.Pause != rest.Paused || c.State != "running" {
+		t.Errorf("paused: %+v", c)
+	}
+	if c := as[rest.Request](t, r.call(200, "POST", "/v1/requests/"+sub.ID+"/resume", "")); c.Pause != "" {
+		t.Errorf("resumed: %+v", c)
+	}
 	if c := as[rest.Request](t, r.call(200, "POST", "/v1/requests/"+sub.ID+"/cancel", "")); c.State != "cancelled" {
 		t.Errorf("cancelled: %+v", c)
 	}

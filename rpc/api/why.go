@@ -77,6 +77,10 @@ func causeText(c *rest.Cause) string {
 		return "its needs are met; its request is large, and the coordinators are working through it"
 	case rest.CauseEnding:
 		return "its request is about to end as " + c.State
+	case rest.CausePaused:
+		return "its request is paused; go on with: muster resume REQUEST"
+	case rest.CauseHeld:
+		return "its request was submitted on hold; let it go with: muster resume REQUEST"
 	case rest.CauseBackoff:
 		return fmt.Sprintf("it is tried again after %s: attempt %d %s", timeText(c.Until), c.Attempt, endText(c))
 	case rest.CauseStartAfter:

@@ -363,7 +363,7 @@ func TestARequestBecomesWhatIsSubmitted(t *testing.T) {
 		defer c.Close()
 		r.answers(func(*node, call) (wire.Message, error) { return &wire.Submitted{ID: 1}, nil })
 		_, err := c.Submit(background, client.Request{
-			Name: "n", Session: "s", MaxRunning: 3, StopOnFailure: true, IdempotencyKey: "k",
+			Name: "n", Session: "s", MaxRunning: 3, StopOnFailure: true, Hold: true, IdempotencyKey: "k",
 			Jobs: []client.Job{
 				{Name: "a", Command: []string{"echo", "hi"}, Payload: map[string]int{"n": 1}, Env: map[string]string{"Z": "1", "A": "2"}, LostLimit: -1},
 				{Name: "b", Handler: "h", Payload: json.RawMessage(`[1]`), Needs: []string{"a"}, Labels: map[string]string{"gpu": "true"},
@@ -377,7 +377,7 @@ func TestARequestBecomesWhatIsSubmitted(t *testing.T) {
 		}
 		got := r.seen(wire.MethodSubmit)[0].msg.(*wire.Submit)
 		want := &wire.Submit{
-			Session: "s", Name: "n", Key: "k", Body: got.Digest(), MaxRunning: 3, OnFailure: wire.StopRequest,
+			Session: "s", Name: "n", Key: "k", Body: got.Digest(), MaxRunning: 3, OnFailure: wire.StopRequest | wire.Hold,
 			Specs: []wire.Spec{
 				{Kind: wire.WorkCommand, Args: []string{"echo", "hi"}, Env: []wire.Pair{{Key: "A", Value: "2"}, {Key: "Z", Value: "1"}}, Queue: "default", Slots: 1},
 				{Kind: wire.WorkHandler, Args: []string{"h"}, Queue: "q", Labels: []wire.Pair{{Key: "gpu", Value: "true"}}, Slots: 2, Priority: -5,

@@ -53,6 +53,16 @@ func (c *Client) Cancel(ctx context.Context, id wire.RequestID) error {
 	return c.do(ctx, wire.MethodCancel, &wire.Cancel{ID: id}, &wire.Empty{})
 }
 
+// Pause keeps the jobs of a request from workers; those that they hold go on.
+func (c *Client) Pause(ctx context.Context, id wire.RequestID) error {
+	return c.do(ctx, wire.MethodPause, &wire.Pause{ID: id}, &wire.Empty{})
+}
+
+// Resume ends a pause, or the hold on which a request was submitted.
+func (c *Client) Resume(ctx context.Context, id wire.RequestID) error {
+	return c.do(ctx, wire.MethodPause, &wire.Pause{ID: id, Undo: true}, &wire.Empty{})
+}
+
 // Retry puts the failed jobs of an ended request, and what was cancelled with them, to work again. It returns their
 // number. It is the one call whose outcome may stay unknown (wire.ErrUnknownOutcome): look at the request, then decide.
 func (c *Client) Retry(ctx context.Context, id wire.RequestID) (uint32, error) {

@@ -17,6 +17,7 @@ type Request struct {
 	Session        string // opened if absent; empty: "default"
 	MaxRunning     uint32 // jobs at once; 0: no limit
 	StopOnFailure  bool   // a failed job stops the whole request, not only what depends on it
+	Hold           bool   // nothing of it is granted before Resume
 	IdempotencyKey string // the same key answers the same request; empty: a random one for each Submit
 	Jobs           []Job
 }
@@ -51,6 +52,9 @@ func (r *Request) spec() (*wire.RequestSpec, error) {
 	}
 	if r.StopOnFailure {
 		spec.OnFailure = wire.StopRequest
+	}
+	if r.Hold {
+		spec.OnFailure |= wire.Hold
 	}
 	for i := range r.Jobs {
 		if err := r.Jobs[i].def(&spec.Jobs[i]); err != nil {

@@ -220,7 +220,7 @@ var requests = map[wire.Method]wire.Message{
 	wire.MethodReport: &wire.Report{}, wire.MethodBeat: &wire.Beat{}, wire.MethodInputs: &wire.Inputs{},
 	wire.MethodCancel: &wire.Cancel{}, wire.MethodOpenSession: &wire.OpenSession{}, wire.MethodStatus: &wire.GetStatus{},
 	wire.MethodJob: &wire.GetJob{}, wire.MethodJobs: &wire.ListJobs{}, wire.MethodDrain: &wire.Drain{},
-	wire.MethodCloseSession: &wire.CloseSession{},
+	wire.MethodCloseSession: &wire.CloseSession{}, wire.MethodPause: &wire.Pause{},
 }
 
 // Call implements duplex.Handler.

@@ -135,6 +135,16 @@ func (c *Client) CancelRequest(ctx context.Context, id string) (Request, error) 
 	return post[Request](ctx, c, nil, "requests", id, "cancel")
 }
 
+// PauseRequest keeps the jobs of a request from workers; those that they hold go on.
+func (c *Client) PauseRequest(ctx context.Context, id string) (Request, error) {
+	return post[Request](ctx, c, nil, "requests", id, "pause")
+}
+
+// ResumeRequest ends a pause, or the hold on which a request was submitted.
+func (c *Client) ResumeRequest(ctx context.Context, id string) (Request, error) {
+	return post[Request](ctx, c, nil, "requests", id, "resume")
+}
+
 // RetryRequest puts the failed jobs of an ended request, and what was cancelled with them, to work again.
 func (c *Client) RetryRequest(ctx context.Context, id string) (Retried, error) {
 	return once[Retried](ctx, c, 0, nil, "requests", id, "retry")

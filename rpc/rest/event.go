@@ -21,7 +21,8 @@ type Event struct {
 	Time        time.Time `json:"time,omitzero"`
 	State       string    `json:"state,omitempty"` // of the job, the request or the worker
 	Reason      string    `json:"reason,omitempty"`
-	Job         string    `json:"job,omitempty"` // id
+	Pause       string    `json:"pause,omitempty"` // of the request as it is now: paused or held
+	Job         string    `json:"job,omitempty"`   // id
 	JobName     string    `json:"job_name,omitempty"`
 	Request     string    `json:"request,omitempty"` // id
 	RequestName string    `json:"request_name,omitempty"`

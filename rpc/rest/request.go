@@ -9,6 +9,7 @@ type Request struct {
 	SessionName    string    `json:"session_name"`
 	Name           string    `json:"name"`
 	State          string    `json:"state"`            // running, done, failed or cancelled
+	Pause          string    `json:"pause,omitempty"`  // paused or held while its jobs are kept from workers
 	Reason         string    `json:"reason,omitempty"` // why it ended as it did, for people
 	Jobs           uint32    `json:"jobs"`
 	Counts         Counts    `json:"counts"`
@@ -20,6 +21,12 @@ type Request struct {
 	Created        time.Time `json:"created"`
 	Ended          time.Time `json:"ended,omitzero"`
 }
+
+// Why the jobs of a [Request] are kept from workers.
+const (
+	Paused = "paused" // a person paused it
+	Held   = "held"   // it was submitted on hold
+)
 
 // Over says whether the request has ended.
 func (r Request) Over() bool { return r.State != StateRunning }

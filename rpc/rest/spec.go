@@ -6,6 +6,7 @@ type RequestSpec struct {
 	Session    string    `json:"session,omitempty" yaml:"session,omitempty"`         // session name, opened if absent; empty: "default"
 	MaxRunning uint32    `json:"max_running,omitempty" yaml:"max_running,omitempty"` // jobs of this request picked or running at once; 0: no limit
 	OnFailure  string    `json:"on_failure,omitempty" yaml:"on_failure,omitempty"`   // cancel (dependents only, the default) or stop (the whole request)
+	Hold       bool      `json:"hold,omitempty" yaml:"hold,omitempty"`               // nothing of it is granted before it is resumed
 	Jobs       []JobSpec `json:"jobs" yaml:"jobs"`
 }
 

@@ -19,6 +19,8 @@ const (
 	CauseNeedsAny   = "needs_any"   // none of jobs is yet as it needs one of them
 	CauseSettling   = "settling"    // its needs are met, and its large request is being worked off
 	CauseEnding     = "ending"      // its request is about to end as state
+	CausePaused     = "paused"      // a person paused its request
+	CauseHeld       = "held"        // its request was submitted on hold
 	CauseBackoff    = "backoff"     // not before until, after a failed attempt
 	CauseStartAfter = "start_after" // not before until, as it was submitted
 	CauseMaxRunning = "max_running" // its request runs limit jobs already

@@ -110,6 +110,8 @@ func (c *connection) Call(_ *duplex.Conn, in duplex.Incoming) (duplex.Work, erro
 		return decode(in, c.cancel)
 	case wire.MethodRetry:
 		return decode(in, c.retry)
+	case wire.MethodPause:
+		return decode(in, c.pause)
 	case wire.MethodRequest:
 		return decode(in, c.request)
 	case wire.MethodJobs:

@@ -17,7 +17,7 @@ func fsmJobID(id wire.JobID) fsm.JobID {
 func submitRequest(s *wire.Submit) *fsm.SubmitRequest {
 	c := &fsm.SubmitRequest{
 		Session: s.Session, Name: s.Name, Key: s.Key, Body: s.Body, MaxRunning: s.MaxRunning,
-		OnFailure: fsm.OnFailure(s.OnFailure), Specs: make([]fsm.JobSpec, len(s.Specs)), Jobs: make([]fsm.JobEntry, len(s.Jobs)),
+		OnFailure: fsm.OnFailure(s.OnFailure.Policy()), Hold: s.OnFailure.Held(), Specs: make([]fsm.JobSpec, len(s.Specs)), Jobs: make([]fsm.JobEntry, len(s.Jobs)),
 	}
 	for i := range s.Specs {
 		c.Specs[i] = jobSpec(&s.Specs[i])

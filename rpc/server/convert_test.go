@@ -25,6 +25,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 			handed.Jobs[i].Needs[k].When |= wire.WhenAny
 		}
 	}
+	handed.OnFailure = wire.StopRequest | wire.Hold
 	submit := submitRequest(handed)
 	spec := filled[fsm.JobSpec]()
 	for name, v := range map[string]any{

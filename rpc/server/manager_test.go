@@ -93,6 +93,42 @@ func TestARequestsWholeWay(t *testing.T) {
 	})
 }
 
+func TestARequestIsHeldAndPaused(t *testing.T) {
+	inRig(t, Config{}, func(t *testing.T, r *rig) {
+		c, w := r.client(), r.work(1)
+		defer c.Close()
+		defer w.end()
+		ctx := within(t, time.Minute)
+		s, err := c.Submit(ctx, client.Request{Hold: true, Jobs: []client.Job{job("a")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pause := range []bool{false, true} {
+			if pause {
+				if s, err = c.Submit(ctx, client.Request{Jobs: []client.Job{job("first"), job("a", "first")}}); err != nil {
+					t.Fatal(err)
+				}
+				first := w.take()
+				if err := c.Pause(ctx, s.ID); err != nil {
+					t.Fatal(err)
+				}
+				w.report(wire.ReportDone, nil, first...)
+			}
+			synctest.Wait()
+			if j, err := c.Job(ctx, wire.JobID{Request: s.ID, Index: s.Jobs - 1}); err != nil || j.State != wire.Ready {
+				t.Errorf("kept from workers it is %s, %v", j.State, err)
+			}
+			if err := c.Resume(ctx, s.ID); err != nil {
+				t.Fatal(err)
+			}
+			w.report(wire.ReportDone, nil, w.take()...)
+			if info, err := c.Wait(ctx, s.ID); err != nil || info.State != wire.Done {
+				t.Errorf("%+v, %v", info, err)
+			}
+		}
+	})
+}
+
 func TestAFailedRequestIsCancelledAndRetried(t *testing.T) {
 	inRig(t, Config{}, func(t *testing.T, r *rig) {
 		c, w := r.client(), r.work(1)

@@ -27,6 +27,13 @@ func (c *connection) cancel(ctx context.Context, q *wire.Cancel) (wire.Message, 
 	return c.done(ctx, fsm.CancelRequest{ID: fsm.RequestID(q.ID)})
 }
 
+func (c *connection) pause(ctx context.Context, q *wire.Pause) (wire.Message, error) {
+	if q.Undo {
+		return c.done(ctx, fsm.ResumeRequest{ID: fsm.RequestID(q.ID)})
+	}
+	return c.done(ctx, fsm.PauseRequest{ID: fsm.RequestID(q.ID)})
+}
+
 func (c *connection) retry(ctx context.Context, q *wire.RetryRequest) (wire.Message, error) {
 	return propose(ctx, c, fsm.RetryRequest{ID: fsm.RequestID(q.ID)}, func(jobs uint32) wire.Message {
 		return &wire.Retried{Jobs: jobs}

@@ -9,6 +9,7 @@ var descriptions = map[string]string{
 	"RequestSpec.Session":    "Name of the session it belongs to, opened if absent. Default: default.",
 	"RequestSpec.MaxRunning": "Jobs of this request picked or running at once. 0, the default: no limit.",
 	"RequestSpec.OnFailure":  "What a failed job does: cancel (its dependents only, the default) or stop (the whole request).",
+	"RequestSpec.Hold":       "Keep its jobs from workers until it is resumed. Default: false.",
 	"RequestSpec.Jobs":       "The jobs.",
 	"JobSpec":                "A job: exactly one of command, shell and handler, and where and when it may run.",
 	"JobSpec.Name":           "Name of the job, unique in its request.",

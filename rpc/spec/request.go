@@ -23,7 +23,7 @@ type jobPlaces struct {
 
 // requestFields are the fields of a request. What later versions know is named so that it can be told from a typo.
 var (
-	requestFields = []string{"name", "session", "max_running", "on_failure", "jobs"}
+	requestFields = []string{"name", "session", "max_running", "on_failure", "hold", "jobs"}
 	requestLater  = []string{"cron", "schedule", "limits", "defaults"}
 )
 
@@ -59,6 +59,8 @@ func (d *requestDecoder) requestField(name, value token) error {
 		return d.count(value, 0, CountMax, &d.spec.MaxRunning)
 	case "on_failure":
 		return d.oneOf(value, &d.spec.OnFailure, "cancel", "stop")
+	case "hold":
+		return d.truth(value, &d.spec.Hold)
 	case "jobs":
 		return d.jobs(value)
 	}
@@ -102,6 +104,15 @@ func (d *decoder) count(t token, low, high int64, into *uint32) error {
 	err := d.integer(t, low, high, &n)
 	*into = uint32(n)
 	return err
+}
+
+// truth reads true or false.
+func (d *decoder) truth(t token, into *bool) error {
+	if t.kind != boolean {
+		return d.mismatch(t, "true or false")
+	}
+	*into = strings.EqualFold(t.text, "true")
+	return nil
 }
 
 func (d *decoder) oneOf(t token, into *string, words ...string) error {

@@ -69,7 +69,7 @@ func checkRequest(spec *RequestSpec) error {
 		return fail(ErrNoJobs, "jobs", "")
 	case len(spec.Jobs) > SubmitJobsMax:
 		return fail(ErrTooManyJobs, "jobs", fmt.Sprintf("%d, at most %d are allowed", len(spec.Jobs), SubmitJobsMax))
-	case spec.OnFailure > StopRequest:
+	case spec.OnFailure.Policy() > StopRequest:
 		return fail(ErrBadValue, "on_failure", "cancel and stop are known")
 	}
 	if problem := badName(spec.Name, true); problem != "" {

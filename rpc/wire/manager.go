@@ -57,7 +57,7 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// OnFailure tells what a failed job does to its request.
+// OnFailure tells what a failed job does to its request, with Hold or without.
 type OnFailure uint8
 
 // The policies.
@@ -65,6 +65,16 @@ const (
 	CancelDependents OnFailure = iota
 	StopRequest
 )
+
+// Hold beside one of the policies of a request that is submitted says that nothing of it is granted before it is resumed. It is
+// there, and not a field of its own, so that a coordinator which does not know it refuses the request.
+const Hold OnFailure = 4
+
+// Held says whether the request is submitted on hold.
+func (p OnFailure) Held() bool { return p&Hold != 0 }
+
+// Policy is p without Hold.
+func (p OnFailure) Policy() OnFailure { return p &^ Hold }
 
 // WorkKind is the kind of runner that a job wants.
 type WorkKind uint8
@@ -174,6 +184,12 @@ type Submitted struct {
 
 // Cancel cancels a request.
 type Cancel struct{ ID RequestID }
+
+// Pause keeps the jobs of a request from workers, those aside that they hold, or, undone, no longer.
+type Pause struct {
+	ID   RequestID
+	Undo bool
+}
 
 // RetryRequest puts the failed jobs of an ended request to work again.
 type RetryRequest struct{ ID RequestID }

@@ -204,6 +204,20 @@ func (m *Cancel) Read(r *pack.Reader) {
 }
 
 // Append writes m.
+func (m *Pause) Append(w *pack.Writer) {
+	w.Array(2)
+	w.Uint(uint64(m.ID))
+	w.Bool(m.Undo)
+}
+
+// Read reads what Append wrote.
+func (m *Pause) Read(r *pack.Reader) {
+	r.Begin()
+	m.ID, m.Undo = RequestID(r.Uint()), r.Bool()
+	r.End()
+}
+
+// Append writes m.
 func (m *RetryRequest) Append(w *pack.Writer) {
 	w.Array(1)
 	w.Uint(uint64(m.ID))

@@ -29,6 +29,7 @@ func messages() []wire.Message {
 		&wire.JobsPage{}, &wire.GetJob{}, &wire.JobInfo{}, &wire.Drain{}, &wire.GetStatus{}, &wire.Status{}, &wire.Join{},
 		&wire.Joined{}, &wire.Leave{}, &wire.Pick{}, &wire.Report{}, &wire.Reported{}, &wire.Progress{}, &wire.Beat{},
 		&wire.BeatAnswer{}, &wire.Granted{}, &wire.Stop{}, &wire.Inputs{}, &wire.InputsPage{}, &wire.ReadLog{}, &wire.LogChunk{},
+		&wire.Pause{},
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	MethodWait                           // Wait -> RequestInfo
 	MethodDrain                          // Drain -> Empty
 	MethodStatus                         // GetStatus -> Status
+	MethodPause                          // Pause -> Empty
 )
 
 // Calls of workers.
@@ -57,7 +58,7 @@ const (
 var methodNames = map[Method]string{
 	MethodHello: "Hello", MethodOpenSession: "OpenSession", MethodCloseSession: "CloseSession", MethodSubmit: "Submit",
 	MethodCancel: "Cancel", MethodRetry: "Retry", MethodRequest: "Request", MethodJobs: "Jobs", MethodJob: "Job",
-	MethodWait: "Wait", MethodDrain: "Drain", MethodStatus: "Status", MethodJoin: "Join", MethodLeave: "Leave",
+	MethodWait: "Wait", MethodDrain: "Drain", MethodStatus: "Status", MethodPause: "Pause", MethodJoin: "Join", MethodLeave: "Leave",
 	MethodPick: "Pick", MethodReport: "Report", MethodBeat: "Beat", MethodInputs: "Inputs", MethodProgress: "Progress",
 	MethodGranted: "Granted", MethodStop: "Stop", MethodLeader: "Leader", MethodReadLog: "ReadLog",
 }

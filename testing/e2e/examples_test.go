@@ -14,6 +14,24 @@ import (
 // failing are the examples that are meant to fail: they show what a failure does to what depends on it.
 var failing = []string{"seed.yaml", "conditions.yaml"}
 
+// heldExample waits for somebody: see TestHeldExample.
+const heldExample = "hold.yaml"
+
+// TestHeldExample does what the comment of the example says.
+func TestHeldExample(t *testing.T) {
+	c := start(t, harness.Options{Workers: 1})
+	path := filepath.Join(harness.Root(t), "examples", heldExample)
+	id := strings.TrimSpace(want(t, c.CLI("submit", path), 0).Stdout)
+	mentions(t, "muster why", want(t, c.CLI("why", id+"/step-1"), 0).Stdout, "held: its request was submitted on hold")
+	want(t, c.CLI("resume", "@last"), 0)
+	c.WaitJob(id, "step-1", "begun", func(j harness.Job) bool { return j.Attempt > 0 })
+	want(t, c.CLI("pause", "@last"), 0)
+	c.WaitJobState(id, "step-1", "done")
+	mentions(t, "muster why", want(t, c.CLI("why", id+"/step-2"), 0).Stdout, "paused: its request is paused")
+	want(t, c.CLI("resume", "@last"), 0)
+	c.WaitRequest(id, "done")
+}
+
 // TestExamples runs every example the way the README tells a newcomer to, and looks for the file that it says it wrote.
 func TestExamples(t *testing.T) {
 	beside(t)
@@ -24,6 +42,9 @@ func TestExamples(t *testing.T) {
 	}
 	for _, path := range files {
 		name := filepath.Base(path)
+		if name == heldExample {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			c := harness.Prepare(t, harness.Options{})
 			r := c.Run(harness.Command{
