@@ -73,7 +73,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupWork, Title: "Work:"}, &cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupNodes, Title: "Nodes:"})
 	add(root, groupWork, newSubmit(a), newRun(a), newWait(a), newCancel(a), newRetry(a), newPause(a), newResume(a), newReport(a))
 	add(root, groupLook, newStatus(a), newMembers(a), newWorkers(a), newSessions(a), newRequests(a), newJobs(a),
-		newRequest(a), newJob(a), newWhy(a), newLogs(a), newGraph(a), newSession(a))
+		newRequest(a), newJob(a), newWhy(a), newEvents(a), newLogs(a), newGraph(a), newSession(a))
 	add(root, groupNodes, newDev(a), newBench(a), newCoordinator(a), newWorker(a), newDrain(a), newUndrain(a), newOperator(a))
 	root.AddCommand(newVersion(a), newWorkerGuard(a))
 	teach(root)
