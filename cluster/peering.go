@@ -51,7 +51,7 @@ type peering struct {
 func newPeering(cfg config.Coordinator, dir *dataDir, rpc, http string, book *addressBook, g *gossip.Gossip, self func(*nodeInfo), log hclog.Logger) *peering {
 	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now, life: 1 + rand.Uint64N(math.MaxUint64)}
 	p.dial = func(ctx context.Context, address string) (net.Conn, error) {
-		return dialer(peerTimeout).DialContext(ctx, "tcp", address)
+		return dialTCP(ctx, peerTimeout, address)
 	}
 	p.other.Interval = refusalLogEvery
 	return p

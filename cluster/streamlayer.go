@@ -75,7 +75,7 @@ func (l *streamLayer) Close() error {
 // Dial opens a stream along a route.
 func (l *streamLayer) Dial(r raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	to, address := splitRoute(r)
-	conn, err := dialer(timeout).DialContext(l.ctx, "tcp", address)
+	conn, err := dialTCP(l.ctx, timeout, address)
 	if err != nil {
 		return nil, err
 	}

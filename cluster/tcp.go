@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"net"
 	"syscall"
 	"time"
@@ -9,47 +10,78 @@ import (
 )
 
 // A peer that vanished without a word (power, cable, a dropped route) must not hold a stream open: Raft's receiving side
-// sets no deadline while it waits for a snapshot. Idle connections are probed, and data that is not acknowledged ends
-// the connection.
+// sets no deadline while it waits for a snapshot. The kernel asks in vain then: an idle connection is probed, and ends by
+// itself after keepAliveIdle + keepAliveCount × keepAliveInterval, 5 s. With data on its way there are no probes, and the
+// kernel would send it again for a quarter of an hour; such a connection is ended here when nothing was heard for silenceMax,
+// which is looked at every silenceLook: 5 s as well.
+//
+// TCP_USER_TIMEOUT is not used: it takes the place of keepAliveCount, and it also ends a connection whose peer answers but
+// does not read, which is a process that was stopped or whose disk is slow. That is not for the connection to judge.
 const (
 	keepAliveIdle     = 2 * time.Second
 	keepAliveInterval = time.Second
 	keepAliveCount    = 3
-	// userTimeout is longer than the default disk stall limit: a peer that stops reading because its disk hangs is
-	// judged by its own watchdog first.
-	userTimeout = 8 * time.Second
+	silenceMax        = 4 * time.Second
+	silenceLook       = time.Second
 )
 
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount}
+// tcpEstablished is the kernel's number of the state; x/sys has only BPF's name for it.
+const tcpEstablished = unix.BPF_TCP_ESTABLISHED
 
-// tuneTCP sets the time-outs above on an accepted connection. Other connections are left as they are.
+// dialTCP connects with the time-outs above. Names are looked up at each dial.
+func dialTCP(ctx context.Context, timeout time.Duration, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if err := tuneTCP(conn); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// tuneTCP sets the time-outs above on a connection. Other connections than TCP's are left as they are.
 func tuneTCP(conn net.Conn) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil
 	}
-	if err := tcp.SetKeepAliveConfig(keepAlive); err != nil {
+	err := tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount})
+	if err != nil {
 		return err
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return setUserTimeout("", "", raw)
+	watchSilence(raw)
+	return nil
 }
 
-// setUserTimeout fits net.Dialer.Control.
-func setUserTimeout(_, _ string, raw syscall.RawConn) error {
-	var err error
-	if e := raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
-	}); e != nil {
-		return e
-	}
-	return err
+// watchSilence ends a connection whose peer has vanished, as if the peer had ended it. It looks until the connection is
+// closed.
+func watchSilence(raw syscall.RawConn) {
+	time.AfterFunc(silenceLook, func() {
+		var (
+			info *unix.TCPInfo
+			err  error
+		)
+		if closed := raw.Control(func(fd uintptr) {
+			if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && vanished(info) {
+				err = unix.Shutdown(int(fd), unix.SHUT_RDWR)
+				info = nil
+			}
+		}); closed == nil && err == nil && info != nil {
+			watchSilence(raw)
+		}
+	})
 }
 
-// dialer connects with the time-outs above. Names are looked up at each dial.
-func dialer(timeout time.Duration) *net.Dialer {
-	return &net.Dialer{Timeout: timeout, KeepAliveConfig: keepAlive, Control: setUserTimeout}
+// vanished judges the peer of a connection: nothing came for long, although the kernel has sent something again or has
+// probed more than once. One that acknowledges and does not read has not vanished.
+func vanished(info *unix.TCPInfo) bool {
+	heard := time.Duration(min(info.Last_ack_recv, info.Last_data_recv)) * time.Millisecond
+	return info.State == tcpEstablished && heard >= silenceMax && (info.Retransmits > 0 || info.Probes > 1)
 }
