@@ -177,7 +177,7 @@ func (d *devCluster) introduce(w io.Writer, f devFlags) {
 		fmt.Fprintf(w, "  %-15s pid %-8d %s\n", n.name, n.pid(), where)
 	}
 	first := d.nodes[0].addresses.HTTP
-	fmt.Fprintf(w, "\n  API      http://%s/v1/status\n  Metrics  http://%s/metrics\n  Logs     %s\n\n", first, first, filepath.Join(d.dir, "*.log"))
+	fmt.Fprintf(w, "\n  Dashboard  http://%s/\n  API        http://%s/v1/status\n  Metrics    http://%s/metrics\n  Logs       %s\n\n", first, first, first, filepath.Join(d.dir, "*.log"))
 	if f.run == "" || f.keep {
 		if first != defaultAddr {
 			fmt.Fprintf(w, "Elsewhere: export MUSTER_ADDR=%s\n", first)

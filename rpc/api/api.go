@@ -43,6 +43,7 @@ type Server struct {
 	peers   *http.Client // asks the leader on a follower's behalf
 	metrics *metrics
 	submits *semaphore.Weighted // bytes of bodies
+	assets  map[string]asset    // of the dashboard, by path
 	openAPI func() ([]byte, error)
 	self    func() cluster.Peer // this node; asked for once, when the first call has come
 
@@ -72,6 +73,7 @@ func New(t Tasker, cfg Config) *Server {
 	s.submits = semaphore.NewWeighted(submitsBytesFactor * s.maxBody)
 	s.metrics = newMetrics(registry, func() float64 { return float64(s.watchers.Load()) })
 	s.proxy, s.peers = s.newProxy()
+	s.assets = dashboardAssets()
 	s.closing, s.endStream = context.WithCancel(context.Background())
 	routes := s.routes()
 	s.openAPI = sync.OnceValues(func() ([]byte, error) { return openAPIDocument(routes) })

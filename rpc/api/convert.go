@@ -342,7 +342,8 @@ func stepOf(s fsm.Step) rest.Step {
 
 func nodeOf(i fsm.JobInfo, n names) rest.Node {
 	node := rest.Node{
-		ID: i.ID.String(), Name: i.Name, State: i.State.String(), Reason: i.Reason.String(), Attempt: i.Attempt, Progress: i.Progress,
+		ID: i.ID.String(), Name: i.Name, State: i.State.String(), Reason: i.Reason.String(), Attempt: i.Attempt,
+		WorkerName: i.WorkerName, Progress: i.Progress,
 	}
 	node.Needs, node.NeedsAny = needsOf(i.ID.Request, i.Needs, n)
 	return node

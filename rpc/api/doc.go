@@ -12,6 +12,11 @@
 // Events are served by whichever coordinator is asked, so that a stream outlives elections: the log's indexes are the
 // same everywhere. A coordinator that no longer knows a leader ends its streams, and the client goes elsewhere.
 //
+// # Browsers
+//
+// browser.go decides what a page may ask for, by where it came from; dashboard.go serves the dashboard, which is embedded
+// as it is written: modules that browsers run without a build (dashboard/app.js is where to begin).
+//
 // # What is bounded
 //
 // Bodies (by route), JSON depth, pages (by number and bytes), watchers, long polls, submits being read at one time,

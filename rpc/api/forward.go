@@ -57,13 +57,12 @@ func (s *Server) newProxy() (*httputil.ReverseProxy, *http.Client) {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(&url.URL{Scheme: "http", Host: passageOf(p.In.Context()).addr})
 			p.SetXForwarded()
+			dropPageOf(p.Out.Header)
 			p.Out.Header.Set(headerForwarded, s.self().ID)
 		},
 		ModifyResponse: func(r *http.Response) error {
 			passageOf(r.Request.Context()).answered.Store(true)
-			// This node has set its own.
-			r.Header.Del("X-Content-Type-Options")
-			r.Header.Del("Cache-Control")
+			dropPageHeaders(r.Header)
 			return nil
 		},
 		ErrorHandler: s.forwardFailed,

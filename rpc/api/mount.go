@@ -15,14 +15,11 @@ func (s *Server) mount(routes []route) http.Handler {
 	for _, rt := range routes {
 		mux.Handle(rt.pattern(), s.serve(rt))
 	}
+	mux.Handle("GET "+dashboardPath, s.measured(route{path: dashboardPath, handler: s.getAsset}))
 	mux.Handle("/", s.measured(route{path: "other", handler: func(w http.ResponseWriter, r *http.Request) error {
 		return refuse(w, r, allowed(mux, r))
 	}}))
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, problem(rest.CodeCrossOrigin, "a page of another site sent this; muster takes changes only from its own pages and from programs"))
-	}))
-	return guard.Handler(mux)
+	return s.guardPages(mux)
 }
 
 // allowed are the methods for which there is something at the call's path.
@@ -91,9 +88,6 @@ func (s *Server) measured(rt route) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK, stream: rt.stream}
 		defer func() { s.metrics.observe(rt, r.Method, rec.status, time.Since(began)) }()
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cache-Control", "no-store")
 		rec.rc.SetWriteDeadline(began.Add(answerTimeout))
 		if err := rt.handler(rec, r); err != nil && !rec.wrote {
 			s.fail(rec, r, err)

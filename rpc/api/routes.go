@@ -57,7 +57,7 @@ func (s *Server) statusRoutes() []route {
 			handler: s.getOpenAPI, out: mediaJSON, local: true},
 		{method: "GET", path: "/metrics", id: "metrics", summary: "Prometheus metrics of this coordinator.",
 			handler: s.getMetrics, out: mediaText, local: true},
-		{method: "GET", path: "/{$}", id: "index", summary: "A page for people.",
+		{method: "GET", path: "/{$}", id: "index", summary: "The dashboard, for people.",
 			handler: s.getIndex, out: mediaHTML, local: true},
 	}
 }

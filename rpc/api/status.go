@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"net/http"
 	"time"
@@ -149,24 +148,4 @@ func (s *Server) getOpenAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", mediaJSON)
 	w.Write(doc)
 	return nil
-}
-
-// indexPage is for whoever opens the address in a browser.
-var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>muster: {{.Node.Name}}</title>
-<body style="font-family: sans-serif; max-width: 40em; margin: 2em auto">
-<h1>muster</h1>
-<p>Coordinator <b>{{.Node.Name}}</b> of cluster <b>{{.Cluster}}</b>, version {{.Version}}.
-{{if .HasLeader}}The leader is <b>{{.Leader.Name}}</b>{{if .Leader.HTTP}} at <a href="http://{{.Leader.HTTP}}/">{{.Leader.HTTP}}</a>{{end}}.{{else}}No leader is known.{{end}}</p>
-<ul>
-<li><a href="v1/status">status</a>, <a href="v1/health">health</a></li>
-<li><a href="v1/requests">requests</a>, <a href="v1/jobs">jobs</a>, <a href="v1/sessions">sessions</a>, <a href="v1/workers">workers</a></li>
-<li><a href="v1/openapi.json">the interface (OpenAPI)</a>, <a href="metrics">metrics</a></li>
-</ul></body></html>
-`))
-
-func (s *Server) getIndex(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", mediaHTML)
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	return indexPage.Execute(w, s.tasker.Status())
 }

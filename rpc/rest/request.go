@@ -52,12 +52,13 @@ type Graph struct {
 
 // Node is one job of a [Graph].
 type Node struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	State    string `json:"state"`
-	Reason   string `json:"reason,omitempty"`
-	Attempt  uint32 `json:"attempt"`
-	Progress uint8  `json:"progress"`
-	Needs    []Need `json:"needs"`
-	NeedsAny []Need `json:"needs_any,omitempty"` // of which one is enough
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	State      string `json:"state"`
+	Reason     string `json:"reason,omitempty"`
+	Attempt    uint32 `json:"attempt"`
+	WorkerName string `json:"worker_name,omitempty"` // of the one that holds or last held it
+	Progress   uint8  `json:"progress"`
+	Needs      []Need `json:"needs"`
+	NeedsAny   []Need `json:"needs_any,omitempty"` // of which one is enough
 }
