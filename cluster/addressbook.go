@@ -34,6 +34,12 @@ func (c contact) answering(now time.Time) bool {
 	return !c.Answered.IsZero() && now.Sub(c.Answered) < answerFresh
 }
 
+// elsewhere says whether a node that is said to be at another address still answered at its own a moment ago: then it is
+// not taken for moved. It may be a copy (see peering.meet), or the old process has just ended.
+func (c contact) elsewhere(rpc string, life uint64, now time.Time) bool {
+	return c.answering(now) && c.Life != 0 && c.Life != life && c.RPC != "" && c.RPC != rpc
+}
+
 // addressBook is the coordinators that this node knows, by id, so that one is dialled where it is now: its address in
 // Raft's configuration may be from before it moved. Safe for concurrent use.
 type addressBook struct {
@@ -86,6 +92,10 @@ func (b *addressBook) changed() <-chan struct{} {
 // answered notes what a node said itself when it was asked.
 func (b *addressBook) answered(info nodeInfo) {
 	b.put(info.ID, func(c *contact) {
+		if c.elsewhere(info.RPC, info.Life, time.Now()) {
+			c.Claimed = info.RPC
+			return
+		}
 		c.nodeInfo, c.Answered, c.Claimed = info, time.Now(), ""
 	})
 }
@@ -133,6 +143,10 @@ func (b *addressBook) gossiped(list []gossip.Meta) {
 		shown[m.NodeID] = true
 		b.put(m.NodeID, func(c *contact) {
 			c.Gossiped = true
+			if c.elsewhere(m.RPC, 0, time.Now()) {
+				c.Claimed = m.RPC
+				return
+			}
 			c.ID, c.Name, c.RPC, c.HTTP = m.NodeID, m.Name, m.RPC, m.HTTP
 			if m.ClusterID != "" {
 				c.ClusterID = m.ClusterID

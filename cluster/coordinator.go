@@ -87,18 +87,23 @@ func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinat
 		return nil, err
 	}
 	undo = append(undo, func() error { return c.node.close(context.Background()) })
-	for _, s := range c.node.raft.GetConfiguration().Configuration().Servers {
+	servers := c.node.raft.GetConfiguration().Configuration().Servers
+	for _, s := range servers {
 		if s.ID != c.node.id { // a node that comes back elsewhere, without seeds, calls those it knows from before
 			c.book.heardOf(member{ID: string(s.ID), RPC: addressOf(s)})
 		}
+	}
+	c.peers = newPeering(c.cfg, c.dir, c.addresses.RPC, c.addresses.HTTP, c.book, nil, c.describe, log.Named("peers"))
+	if err = c.peers.seek(context.Background(), servers); err != nil {
+		return nil, err
 	}
 	if err = c.startGossip(); err != nil {
 		return nil, err
 	}
 	if c.gossip != nil {
+		c.peers.gossip = c.gossip
 		undo = append(undo, func() error { return c.gossip.Stop(context.Background()) })
 	}
-	c.peers = newPeering(c.cfg, c.dir, c.addresses.RPC, c.addresses.HTTP, c.book, c.gossip, c.describe, log.Named("peers"))
 	c.mux.handle(kindRaft, c.layer.serve)
 	c.peers.follow = c.node.leader
 	c.mux.handle(kindPeer, c.peers.serve)

@@ -41,6 +41,8 @@ type peering struct {
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	wall   func() time.Time
 	life   uint64                 // of this process
+	since  time.Time              // its start
+	twin   atomic.Pointer[error]  // why this process must end: another has its identity
 	follow func() (leader string) // Raft's word; nil: it has none
 	held   watchers
 	told   atomic.Pointer[subject] // a process that this node was asked about, and found ended
@@ -49,7 +51,7 @@ type peering struct {
 // newPeering makes the peering of the node in dir that is dialled at rpc and http. g may be nil. self adds what is not in
 // the configuration or the identity: term, leader, indexes, clock, hash; it may be nil.
 func newPeering(cfg config.Coordinator, dir *dataDir, rpc, http string, book *addressBook, g *gossip.Gossip, self func(*nodeInfo), log hclog.Logger) *peering {
-	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now, life: 1 + rand.Uint64N(math.MaxUint64)}
+	p := &peering{cfg: cfg, dir: dir, book: book, gossip: g, self: self, log: log, rpc: rpc, http: http, wall: time.Now, life: 1 + rand.Uint64N(math.MaxUint64), since: time.Now()}
 	p.dial = func(ctx context.Context, address string) (net.Conn, error) {
 		return dialTCP(ctx, peerTimeout, address)
 	}
@@ -62,7 +64,7 @@ func (p *peering) info() nodeInfo {
 	id := p.dir.identity()
 	i := nodeInfo{
 		ID: id.Node, Name: p.cfg.Name, Cluster: id.Cluster, ClusterID: id.ClusterID, RPC: p.rpc, HTTP: p.http,
-		Expect: p.cfg.BootstrapExpect, Clock: p.wall().UnixMilli(), Life: p.life,
+		Expect: p.cfg.BootstrapExpect, Clock: p.wall().UnixMilli(), Life: p.life, Up: uint64(time.Since(p.since).Milliseconds()),
 	}
 	if id.Promise != nil {
 		i.Promise = id.Promise.ClusterID
@@ -89,7 +91,7 @@ func (p *peering) candidates() []contact {
 	})
 }
 
-// run keeps the address book fresh until ctx ends.
+// run keeps the address book fresh until ctx ends, or another process is found that has this node's identity.
 func (p *peering) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		every := peerFormingEvery
@@ -98,6 +100,9 @@ func (p *peering) run(ctx context.Context) error {
 			p.announce(id.ClusterID)
 		}
 		p.round(ctx)
+		if twin := p.twin.Load(); twin != nil {
+			return *twin
+		}
 		p.pause(ctx, every)
 	}
 	return nil
@@ -210,7 +215,9 @@ func (p *peering) exchange(ctx context.Context, address, id string) {
 		return
 	}
 	for _, m := range answer.Known {
-		if m.ID != p.dir.identity().Node {
+		if m.ID == p.dir.identity().Node {
+			p.meet(ctx, m.RPC)
+		} else {
 			p.book.heardOf(m)
 		}
 	}
@@ -301,6 +308,8 @@ func (p *peering) grant(ctx context.Context, q peerRequest) error {
 	}
 	if q.From.ID != own.Node {
 		p.book.called(q.From)
+	} else if err := p.refuseTwin(q.From); err != nil {
+		return err
 	}
 	switch q.Verb {
 	case verbExchange, verbWatch:

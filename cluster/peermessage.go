@@ -36,6 +36,7 @@ type nodeInfo struct {
 	Hash      uint64 // of the state
 	Gossip    string // where it gossips; empty: it does not
 	Life      uint64 // random for each start of its process; 0: of a version that does not say
+	Up        uint64 // milliseconds since that start
 }
 
 // peerVerb is what a peer is asked.
@@ -72,7 +73,7 @@ type peerAnswer struct {
 }
 
 func (i *nodeInfo) write(w *pack.Writer) {
-	w.Array(18)
+	w.Array(19)
 	w.String(i.ID)
 	w.String(i.Name)
 	w.String(i.Cluster)
@@ -91,6 +92,7 @@ func (i *nodeInfo) write(w *pack.Writer) {
 	w.Uint(i.Hash)
 	w.String(i.Gossip)
 	w.Uint(i.Life)
+	w.Uint(i.Up)
 }
 
 func (i *nodeInfo) read(r *pack.Reader) {
@@ -113,6 +115,7 @@ func (i *nodeInfo) read(r *pack.Reader) {
 	i.Hash = r.Uint()
 	i.Gossip = r.String(peerAddressMax)
 	i.Life = r.Uint()
+	i.Up = r.Uint()
 	r.End()
 }
 

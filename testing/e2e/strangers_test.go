@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +197,39 @@ func TestDataDirectories(t *testing.T) {
 	}
 	again := c.Submit(request(t, object{"name": "a", "shell": "true"}))
 	c.WaitRequest(again.ID, "done")
+}
+
+// TestCopiedDataDirectory: a coordinator that is started in a copy of another's data directory ends, with where the other
+// runs and what to do. The cluster is not disturbed.
+func TestCopiedDataDirectory(t *testing.T) {
+	c := start(t, harness.Options{Workers: 1})
+	original := c.Followers()[0]
+	original.Kill() // so that the copy is whole
+	data := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(data, os.DirFS(original.Data)); err != nil {
+		t.Fatal(err)
+	}
+	original.Restart(t)
+	well := func() {
+		t.Helper()
+		harness.Until(t, harness.BoundDefault, original.Name()+" to be healthy", func() error {
+			if s, err := original.Status(); err != nil || s.Health != "healthy" {
+				return fmt.Errorf("%+v, %v", s, err)
+			}
+			return nil
+		})
+	}
+	well()
+	got := c.Run(harness.Command{Bound: refusalBound, Args: []string{"coordinator", "--name", "copy", "--data", data, "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0",
+		"--gossip", "127.0.0.1:0", "--join", c.Leader().Addresses().Gossip}})
+	if got.Code <= 0 {
+		t.Errorf("the copy ended with code %d", got.Code)
+	}
+	mentions(t, "stderr", got.Stderr, data, original.Addresses().RPC, "is a copy of the other", "joins anew")
+	r := c.Submit(request(t, object{"name": "a", "shell": "true"}))
+	c.WaitRequest(r.ID, "done")
+	well()
+	c.CheckHashes()
 }
 
 // TestNoQuorum: with two of three coordinators down nothing is accepted, reads that may be stale still answer, and all
