@@ -126,7 +126,7 @@ func (a *app) devRun(ctx context.Context, d *devCluster, path string, body []byt
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "submitted %s as %s\n", path, s.ID)
+	fmt.Fprintf(a.err, "submitted %s as %s: http://%s/#/requests/%s\n", path, s.ID, d.httpAddrs()[0], s.ID)
 	outcome := a.waitFor(ctx, c, s.ID, true)
 	if outcome == nil || isWorkError(outcome) {
 		if err := a.tellResults(ctx, c, s.ID); err != nil {

@@ -67,14 +67,14 @@ function Banner() {
   const { ok, heard, error } = useStore(connection);
   const { status, at } = useStore(cluster);
   if (!ok) {
-    return html`<div class="banner bad" role="alert"><${Shape} state="failed"/><span><strong>No connection.</strong> No coordinator of the cluster answers (${error}).
+    return html`<div class="banner bad" role="alert"><${Shape} state="failed"/><span><strong>No connection.</strong> No coordinator of the cluster answers: ${error}.
       ${at ? html` What you see is from <${Time} at=${new Date(Math.min(heard, at)).toISOString()}/>.` : ''} Trying again …</span></div>`;
   }
   if (status && !status.leader) {
     return html`<div class="banner" role="alert"><${Shape} state="delayed"/><span><strong>No leader.</strong> ${status.problem || 'An election is under way, or a majority of coordinators is gone.'} What you see may be old.</span></div>`;
   }
   if (status && (!status.fresh || status.problem)) {
-    return html`<div class="banner" role="status"><${Shape} state="delayed"/><span>${status.problem || 'The leader does not answer: what you see may be old.'}</span></div>`;
+    return html`<div class="banner" role="status"><${Shape} state="delayed"/><span><strong>${status.fresh ? 'Not well.' : 'What you see may be old.'}</strong> ${status.problem || 'The leader does not answer.'}</span></div>`;
   }
   return null;
 }
@@ -101,7 +101,8 @@ class Guarded extends Component {
 }
 
 function Shown() {
-  const { page, id, query } = useStore(place);
+  const { page, query, ...at } = useStore(place);
+  const id = encodeURIComponent(at.id); // it becomes part of paths
   if (page === 'requests' && id) return html`<${Request} key=${id} id=${id} go=${go}/>`;
   if (page === 'jobs' && id) return html`<${Job} key=${id} id=${id}/>`;
   const found = pages.find(([path]) => path === page);

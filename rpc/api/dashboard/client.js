@@ -59,7 +59,7 @@ export async function call(method, path, { signal, timeout = callTime } = {}) {
       });
     } catch (e) {
       if (signal?.aborted) throw e;
-      error = e.name === 'TimeoutError' ? new Error(`no answer within ${timeout / 1000} s`) : new Error('nobody answers');
+      error = e.name === 'TimeoutError' ? new Error(`no answer within ${timeout / 1000} s`) : new Error('connection refused or lost');
       continue;
     }
     if (response.ok) {

@@ -48,7 +48,10 @@ function group(nodes, keyOf, labelOf) {
 
 export function fold(nodes) {
   const byName = new Map(nodes.map((n, i) => [n.name, i]));
-  const needs = nodes.map((n) => n.needs.map((need) => ({ from: byName.get(needName(need)), when: needWhen(need) })).filter((n) => n.from !== undefined));
+  const needs = nodes.map((n) => [
+    ...n.needs.map((need) => ({ from: byName.get(needName(need)), when: needWhen(need) })),
+    ...(n.needs_any || []).map((need) => ({ from: byName.get(needName(need)), when: `${needWhen(need)}, one of several` })),
+  ].filter((n) => n.from !== undefined));
   const edges = needs.reduce((n, list) => n + list.length, 0);
   const depth = depths(needs);
   const deepest = depth.reduce((a, b) => Math.max(a, b), 0);

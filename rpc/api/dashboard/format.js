@@ -71,3 +71,11 @@ export function visible(text) {
     .replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
     .replace(/[\u202a-\u202e\u2066-\u2069]/g, '\ufffd'); // would turn the reading direction of what follows
 }
+
+const needText = (need) => (typeof need === 'string' ? need : need.when && need.when !== 'done' ? `${need.job} (${need.when})` : need.job);
+
+// needTexts names what a job needs; what begins with "or" is one of several, of which one is enough.
+export function needTexts(job) {
+  const any = job.needs_any || [];
+  return [...job.needs.map(needText), ...any.map((n, i) => (i === 0 ? 'any of ' : 'or ') + needText(n))];
+}

@@ -20,7 +20,7 @@ function place({ groups, links }) {
   layout(dag);
   const box = dag.graph();
   return {
-    width: Math.ceil(box.width), height: Math.ceil(box.height),
+    width: Math.ceil(Math.max(1, box.width)), height: Math.ceil(Math.max(1, box.height)), // without a job there is no box
     boxes: groups.map((g) => { const n = dag.node(g.id); return { group: g, x: n.x - n.width / 2, y: n.y - n.height / 2, h: n.height }; }),
     lines: links.map((l) => {
       const [a, b] = [dag.node(l.from.id), dag.node(l.to.id)];
@@ -55,9 +55,9 @@ function stateOf(counts) {
 
 function Job({ x, y, job, go }) {
   const live = job.state === 'running' && job.progress > 0;
-  const words = `${job.name}, ${job.state}${live ? `, ${job.progress} %` : ''}`;
+  const words = `${job.name}${live ? ` ${job.progress} %` : ''}, ${job.state}`;
   const open = (event) => { event.preventDefault(); go(`#/jobs/${job.id}`); };
-  return html`<a href=${`#/jobs/${job.id}`} aria-label=${words} onClick=${open} class=${`node s-${job.state}`}>
+  return html`<a href=${`#/jobs/${job.id}`} onClick=${open} class=${`node s-${job.state}`}>
     <title>${words}</title><svg x=${x} y=${y} width=${width} height=${height}>
     <rect class="box" x="0.75" y="0.75" width=${width - 1.5} height=${height - 1.5} rx="6"/>
     <${Shape} state=${job.state} x="10" y="13" />
@@ -69,7 +69,8 @@ function Job({ x, y, job, go }) {
 function Group({ x, y, group, pick, picked }) {
   const all = group.members.length;
   const { counts } = group;
-  const words = `${group.label}: ${number(all)} jobs, ${states.filter((s) => counts[s] > 0).map((s) => `${number(counts[s])} ${s}`).join(', ')}`;
+  const over = counts.done + counts.failed + counts.cancelled;
+  const words = `${group.label} ${number(over)}/${number(all)}: ${states.filter((s) => counts[s] > 0).map((s) => `${number(counts[s])} ${s}`).join(', ')}`;
   let at = 10;
   const room = width - 20;
   const bars = ['done', 'failed', 'cancelled', 'running', 'picked', 'ready', 'delayed', 'waiting'].filter((s) => counts[s] > 0).map((s) => {
@@ -78,9 +79,8 @@ function Group({ x, y, group, pick, picked }) {
     at += w;
     return bar;
   });
-  const over = counts.done + counts.failed + counts.cancelled;
   const press = (event) => { if (event.type === 'click' || event.key === 'Enter' || event.key === ' ') { event.preventDefault(); pick(picked ? null : group); } };
-  return html`<g role="button" tabindex="0" aria-pressed=${picked ? 'true' : 'false'} aria-label=${words} onClick=${press} onKeyDown=${press} class=${`node group s-${stateOf(counts)} ${picked ? 'picked' : ''}`}>
+  return html`<g role="button" tabindex="0" aria-pressed=${picked ? 'true' : 'false'} onClick=${press} onKeyDown=${press} class=${`node group s-${stateOf(counts)} ${picked ? 'picked' : ''}`}>
     <title>${words}</title><svg x=${x} y=${y} width=${width} height=${groupHeight}>
     <rect class="box" x="0.75" y="0.75" width=${width - 1.5} height=${groupHeight - 1.5} rx="6"/>
     <${Shape} state=${stateOf(counts)} x="10" y="9"/><text x="31" y="20.500">${cut(group.label).slice(0, 15)}</text>
@@ -92,7 +92,7 @@ const zoomMax = 1.5;
 const viewHeight = 440; // at most; beyond it the picture scrolls
 
 // Graph draws the DAG of a request. pick is told which group was chosen, or null.
-export function Graph({ nodes, loaded, version, go, pick, picked }) {
+export function Graph({ nodes, loaded, version, lag, go, pick, picked }) {
   const folded = useMemo(() => fold(nodes), [nodes, loaded]);
   const plan = useMemo(() => place(folded), [folded]);
   const box = useRef(null);
@@ -106,7 +106,7 @@ export function Graph({ nodes, loaded, version, go, pick, picked }) {
   return html`<section class="block"><div class="blockhead"><h2>Graph</h2>
       ${folded.how && html`<span class="muted">folded: ${folded.how} are one; choose one to list its jobs</span>`}
       <span class="zoom"><button class="plain" aria-label="Draw it smaller" onClick=${() => by(0.8)}>−</button><button class="plain" onClick=${() => setZoom(fit())}>Fit</button><button class="plain" aria-label="Draw it larger" onClick=${() => by(1.25)}>+</button></span></div>
-    <div class="graph" ref=${box} tabindex="0" role="region" aria-label="Graph of the jobs" data-version=${version}>
+    <div class="graph" ref=${box} tabindex="0" role="region" aria-label="Graph of the jobs" data-version=${version} data-lag=${lag}>
       <svg width=${plan.width * zoom} height=${plan.height * zoom} viewBox=${`0 0 ${plan.width} ${plan.height}`}>
         <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto"><path d="M0,1L7,4L0,7z" class="tip"/></marker></defs>
         ${plan.lines.map((l) => html`<path class=${l.when === 'done' ? 'edge' : 'edge other'} d=${l.path} marker-end="url(#tip)">${l.when !== 'done' && html`<title>when ${l.when}</title>`}</path>`)}

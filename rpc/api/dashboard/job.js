@@ -4,16 +4,18 @@ import { html, useState, useEffect, useRef, useLayoutEffect } from './base.js';
 import { get, call, watch, sleep, shown, Problem } from './client.js';
 import { usePoll } from './poll.js';
 import { Page, Loading, Trouble, State, Meter, Name, Fact, Empty, useNow } from './parts.js';
-import { Time, between, millis, duration, number, visible } from './format.js';
+import { Time, between, millis, duration, number, visible, needTexts } from './format.js';
 
 const logMax = 256 << 10; // letters of output kept: its end
+const needsMax = 20; // named
 const over = (state) => state === 'done' || state === 'failed' || state === 'cancelled';
 
 // useJob reads the job and its history, and again when an event is about it.
 function useJob(id) {
   const state = usePoll(async (signal) => {
     const job = await get(`v1/jobs/${id}`, { signal });
-    return { job, history: await get(`v1/jobs/${id}/history`, { signal }) };
+    const [history, why] = await Promise.all([get(`v1/jobs/${id}/history`, { signal }), job.state === 'done' ? null : get(`v1/jobs/${id}/why`, { signal })]);
+    return { job, history, why };
   }, 10000, [id]);
   const again = useRef(state.again);
   again.current = state.again;
@@ -148,20 +150,25 @@ function Value({ title, value, encoding }) {
   return html`<section class="block"><h2>${title}</h2><pre class="value" tabindex="0" role="region" aria-label=${title}>${visible(text)}</pre></section>`;
 }
 
-const needText = (need) => (typeof need === 'string' ? need : `${need.job} (${need.when})`);
+// Why says what the job waits for, or what became of it.
+function Why({ why }) {
+  if (!why || !why.causes.length) return null;
+  return html`<section class="block" aria-label="Why"><h2>Why</h2><ul class="why">${why.causes.map((c, i) => html`<li key=${i}><bdi>${c.text}</bdi>${(c.jobs || []).slice(0, needsMax).map((j) => html` <${Name} key=${j.id} href=${`#/jobs/${j.id}`}>${j.name}<//>`)}</li>`)}</ul></section>`;
+}
 
 export function Job({ id }) {
   useNow();
   const { data, error, at } = useJob(id);
   if (!data) return html`<${Page} title="Job" name=${id}><${Loading} error=${error} what="the job"/><//>`;
-  const { job, history } = data;
-  const { payload, ...spec } = { ...job.spec, payload: undefined };
+  const { job, history, why } = data;
+  const needs = needTexts(job);
   return html`<${Page} title="Job" name=${job.name}>
     <p class="crumbs"><a href=${`#/requests/${job.request}`}>Request ${job.request}</a></p>
     <${Trouble} error=${error} at=${at}/>
     <div class="summary"><${State} state=${job.state} reason=${job.reason}/>${!over(job.state) && job.attempt > 0 && html`<${Meter} value=${job.progress} label="Progress" text=${`${job.progress} %`}/>`}
       ${job.progress_text && html`<bdi class="muted">${job.progress_text}</bdi>`}</div>
     ${job.error && html`<section class="errorbox" aria-label="Error"><h2>Error${job.exit_code != null ? ` · exit code ${job.exit_code}` : ''}</h2><pre><bdi>${visible(job.error)}</bdi></pre></section>`}
+    <${Why} why=${why}/>
     <dl class="facts">
       <${Fact} name="Id"><span class="code">${job.id}</span><//>
       <${Fact} name="Attempt">${job.attempt || 'none yet'}${job.retries || job.lost ? ` · ${job.retries} retried, ${job.lost} lost` : ''}<//>
@@ -173,12 +180,12 @@ export function Job({ id }) {
       ${job.times.not_before ? html`<${Fact} name="Not before"><${Time} at=${job.times.not_before} fine/><//>` : ''}
       ${job.exit_code != null ? html`<${Fact} name="Exit code">${job.exit_code}<//>` : ''}
       ${job.cause ? html`<${Fact} name="Because of"><${Name} href=${`#/jobs/${job.cause.id}`}>${job.cause.name}<//><//>` : ''}
-      <${Fact} name="Needs">${job.needs.length ? html`<bdi>${job.needs.slice(0, 20).map(needText).join(', ')}${job.needs.length > 20 ? ` and ${number(job.needs.length - 20)} more` : ''}</bdi>` : 'nothing'}<//>
+      <${Fact} name="Needs">${needs.length ? html`<bdi>${needs.slice(0, needsMax).join(', ')}${needs.length > needsMax ? ` and ${number(needs.length - needsMax)} more` : ''}</bdi>` : 'nothing'}<//>
     </dl>
     <${Output} key=${job.id} job=${job}/>
     <section class="block"><h2>Attempts</h2><${Attempts} history=${history} job=${job}/></section>
     <div class="cards two"><${Value} title="Result" value=${job.result} encoding=${job.result_encoding}/><${Value} title="Payload" value=${job.payload}/></div>
-    <${Value} title="Specification" value=${spec}/>
+    <${Value} title="Specification" value=${job.spec}/>
     <section class="block"><h2>History</h2><${History} history=${history}/></section>
   <//>`;
 }

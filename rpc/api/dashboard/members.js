@@ -21,8 +21,8 @@ function lag(c, top) {
 // Members lists them. Its figures are the leader's, or of who was asked when there is none.
 export function Members({ status, full }) {
   const top = Math.max(status.raft.committed, ...status.coordinators.map((c) => c.applied || 0));
-  return html`<div class="scroller" tabindex="0" role="region" aria-label="Coordinators"><table><thead><tr><th>Name</th><th>Role</th><th>State</th><th class="num">Applied</th><th class="num">Lag</th><th class="num">Last contact</th><th>HTTP</th>${full && html`<th>RPC and Raft</th><th>Id</th>`}</tr></thead>
-    <tbody>${status.coordinators.map((c) => html`<tr key=${c.id}>
+  return html`<div class="scroller" tabindex="0" role="region" aria-label="Coordinators"><table><thead><tr><th>Name</th><th>Role</th><th>State</th><th class="num">Applied</th><th class="num" title="what it had not applied when it was last heard">Lag</th><th class="num">Last contact</th><th>HTTP</th>${full && html`<th>RPC and Raft</th><th>Id</th>`}</tr></thead>
+    <tbody>${[...status.coordinators].sort((a, b) => (a.name < b.name ? -1 : 1)).map((c) => html`<tr key=${c.id}>
       <th scope="row"><bdi class="name">${c.name || c.id}</bdi>${c.id === status.node ? html` <span class="tag" title="this page is served by it">here</span>` : ''}</th>
       <td>${c.leader ? html`<strong>leader</strong>` : c.voter ? 'follower' : 'learner'}</td>
       <td>${c.alive ? html`<${State} state="alive"/>` : html`<${State} state="failed"/> <span class="muted">does not answer</span>`}</td>

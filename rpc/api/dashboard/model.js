@@ -64,9 +64,9 @@ export class RequestModel {
 
   async #load(signal) {
     const index = await this.#readRequest(signal);
-    this.nodes = [];
-    this.byId = new Map();
-    await this.#readJobs(signal, jobsMax);
+    const fresh = { nodes: [], byId: new Map(), next: '' }; // what there was is shown until all of it has come
+    await this.#readJobs(fresh, signal, jobsMax);
+    Object.assign(this, fresh);
     this.#count();
     return index; // before the jobs were read, so that nothing is missed
   }
@@ -75,22 +75,23 @@ export class RequestModel {
     return pages(`v1/requests/${this.id}`, {}, (doc) => { this.request = doc; return false; }, signal);
   }
 
-  async #readJobs(signal, max) {
+  // readJobs adds jobs to a list, from where it ends.
+  async #readJobs(list, signal, max) {
     let left = max;
-    await pages(`v1/requests/${this.id}/graph`, { limit: pageSize, ...(this.next && this.nodes.length && { after: this.next }) }, (doc) => {
+    await pages(`v1/requests/${this.id}/graph`, { limit: pageSize, ...(list.next && { after: list.next }) }, (doc) => {
       for (const job of doc.jobs) {
-        this.byId.set(job.id, job);
+        list.byId.set(job.id, job);
         job.worker = job.worker_name;
-        this.nodes.push(job);
+        list.nodes.push(job);
       }
-      this.next = doc.next || '';
+      list.next = doc.next || '';
       left -= doc.jobs.length;
       return left > 0;
     }, signal);
   }
 
   async more() {
-    await this.#readJobs(this.#end.signal, pageSize);
+    await this.#readJobs(this, this.#end.signal, pageSize);
     this.#count();
     this.#changed();
   }

@@ -6,7 +6,7 @@ import { Graph } from './graph.js';
 import { get } from './client.js';
 import { ended } from './cluster.js';
 import { Page, Loading, Trouble, State, Counts, Meter, Name, Rows, Fact, Act, Empty, states, useNow } from './parts.js';
-import { Time, between, number, plural } from './format.js';
+import { Time, between, number, plural, needTexts } from './format.js';
 
 const textMax = 4; // needs named in a row
 const searchMax = 1000; // jobs of a state that are asked for when not all were read
@@ -25,8 +25,9 @@ function useModel(id) {
 const columns = [{ name: 'Job', kind: 'grow' }, { name: 'State', kind: 'c-state' }, { name: 'Progress', kind: 'c-bar' }, { name: 'Attempt', kind: 'num c-num' }, { name: 'Worker', kind: 'c-worker' }, { name: 'Needs', kind: 'c-needs' }];
 
 function row(job) {
-  const needs = job.needs.slice(0, textMax).map((n) => (typeof n === 'string' ? n : `${n.job} (${n.when})`)).join(', ');
-  const more = job.needs.length > textMax ? ` and ${job.needs.length - textMax} more` : '';
+  const all = needTexts(job);
+  const needs = all.slice(0, textMax).join(', ');
+  const more = all.length > textMax ? ` and ${all.length - textMax} more` : '';
   return [
     html`<${Name} href=${`#/jobs/${job.id}`} title=${job.name}>${job.name}<//>`,
     html`<${State} state=${job.state} reason=${job.reason}/>`,
@@ -81,12 +82,14 @@ export function Request({ id, go }) {
   const live = r.state === 'running';
   const redo = counts.failed > 0 || (!live && counts.cancelled > 0);
   return html`<${Page} title="Request" name=${r.name || r.id} aside=${html`
+      ${live && (r.pause ? html`<${Act} path=${`v1/requests/${id}/resume`} label="Resume" done="Its jobs go to workers again." after=${again}/>`
+    : html`<${Act} path=${`v1/requests/${id}/pause`} label="Pause" title=${`Pause ${r.name || id}?`} text="Its jobs are kept from workers; what runs goes on." done="The request is paused." after=${again}/>`)}
       ${redo && html`<${Act} path=${`v1/requests/${id}/retry`} label="Retry" title=${`Retry ${r.name || id}?`} text=${`Puts ${plural(counts.failed, 'failed job')} to work again, and what was cancelled because of them.`}
         done=${(a) => `${plural(a.revived, 'job')} put to work again.`} after=${again}/>`}
       ${live && html`<${Act} path=${`v1/requests/${id}/cancel`} label="Cancel" grave title=${`Cancel ${r.name || id}?`} text=${`Cancels ${plural(r.jobs - over, 'job')} that ${r.jobs - over === 1 ? 'has' : 'have'} not ended; what runs is stopped.`}
         done="The request is cancelled." after=${again}/>`}`}>
     <${Trouble} error=${model.error} at="1"/>
-    <div class="summary"><${State} state=${r.state}/><span class="sumbar"><${Counts} counts=${counts} label="Jobs by state"/></span><span class="num">${number(over)} of ${plural(r.jobs, 'job')} ended</span></div>
+    <div class="summary"><${State} state=${r.state} reason=${r.pause}/><span class="sumbar"><${Counts} counts=${counts} label="Jobs by state"/></span><span class="num">${number(over)} of ${plural(r.jobs, 'job')} ended</span></div>
     <ul class="legend inline">${states.filter((s) => counts[s] > 0).map((s) => html`<li key=${s}><${State} state=${s}/><span class="num">${number(counts[s])}</span></li>`)}</ul>
     <dl class="facts">
       <${Fact} name="Id"><span class="code">${r.id}</span><//>
@@ -99,7 +102,7 @@ export function Request({ id, go }) {
       ${r.idempotency_key ? html`<${Fact} name="Idempotency key"><bdi class="code">${r.idempotency_key}</bdi><//>` : ''}
       ${r.reason ? html`<${Fact} name="Why"><bdi>${r.reason}</bdi><//>` : ''}
     </dl>
-    <${Graph} nodes=${model.nodes} loaded=${model.loaded} version=${version} go=${go} pick=${pick} picked=${group}/>
+    <${Graph} nodes=${model.nodes} loaded=${model.loaded} version=${version} lag=${model.lag} go=${go} pick=${pick} picked=${group}/>
     <${Jobs} model=${model} version=${version} group=${group} clear=${() => pick(null)}/>
   <//>`;
 }

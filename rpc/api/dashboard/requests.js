@@ -15,7 +15,7 @@ export function RequestTable({ list, label }) {
       <th scope="row" class="code"><a href=${`#/requests/${r.id}`}>${r.id}</a></th>
       <td>${r.name ? html`<${Name} href=${`#/requests/${r.id}`} title=${r.name}>${r.name}<//>` : html`<span class="muted">–</span>`}</td>
       <td><${Name} href=${`#/requests?session=${r.session}`} title=${r.session_name}>${r.session_name}<//></td>
-      <td><${State} state=${r.state}/></td>
+      <td><${State} state=${r.state} reason=${r.pause}/></td>
       <td><span class="bar"><${Counts} counts=${r.counts} label=${`Jobs of ${r.id}`}/><span class="beside">${Math.floor((100 * ended(r.counts)) / Math.max(1, r.jobs))} %</span></span></td>
       <td class="num">${number(r.jobs)}</td><td><${Time} at=${r.created}/></td><td class="num">${between(r.created, r.ended)}</td></tr>`)}</tbody></table></div>`;
 }
