@@ -234,6 +234,7 @@ func (n *node) close(ctx context.Context) error {
 	if n.raft.State() == raft.Leader && len(voterIDs(n.raft.GetConfiguration().Configuration())) > 1 {
 		n.transfer(ctx)
 	}
+	n.transport.EndWaits()
 	ended := make(chan error, 1)
 	go func() { ended <- n.raft.Shutdown().Error() }()
 	select {

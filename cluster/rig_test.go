@@ -203,6 +203,7 @@ func (r *rig) stop() { r.end(func(ctx context.Context) error { return r.node.clo
 // crash ends without handing leadership over.
 func (r *rig) crash() {
 	r.end(func(context.Context) error {
+		r.node.transport.EndWaits()
 		err := r.node.raft.Shutdown().Error()
 		r.node.transport.CloseStreams()
 		r.node.done.Wait()

@@ -38,6 +38,7 @@ type follower struct {
 // inmem is Raft's own transport for tests with what Transport wants.
 type inmem struct{ *raft.InmemTransport }
 
+func (inmem) EndWaits()     {}
 func (inmem) CloseStreams() {}
 
 func newFollower(t *testing.T, kind string, trailing uint64, wrap func(*stores)) *follower {

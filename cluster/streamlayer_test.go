@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,5 +191,75 @@ func TestTransportHasNoHeartbeatFastPath(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// nobodyAt is an address at which nobody listens, and that no other test is given.
+func nobodyAt(t *testing.T) string {
+	t.Helper()
+	n := nobodies.Add(1)
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.45.%d.%d:0", n>>8, n&255))
+	if err != nil {
+		t.Skipf("this system has one loopback address: %v", err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+var nobodies atomic.Uint32
+
+// Entries for a node that is away are there as soon as it is back; a heartbeat fails at once.
+func TestTransportWaitsForANodeThatIsAway(t *testing.T) {
+	t.Parallel()
+	d := openTestDir(t, "m", "one")
+	addr := nobodyAt(t)
+	layer := newStreamLayer(d, "n", addr, testLog(t))
+	tr := newTransport(layer, newAddressBook(), patience, testLog(t))
+	defer tr.Close()
+	defer tr.CloseStreams()
+	id, at := raft.ServerID(d.identity().Node), raft.ServerAddress(addr)
+	call := func(entries ...*raft.Log) error {
+		args := raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte("a@h:1")}, Term: 1, Entries: entries}
+		return tr.AppendEntries(id, at, &args, new(raft.AppendEntriesResponse))
+	}
+	if err := call(); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a heartbeat: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- call(&raft.Log{Index: 1, Term: 1}) }()
+	time.Sleep(2 * awayRetry) // so that it finds nobody at first; if it does not, it only proves less
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMux(ln, testLog(t))
+	m.handle(kindRaft, layer.serve)
+	runMux(t, m)
+	select {
+	case rpc := <-tr.Consumer():
+		rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil)
+	case err := <-done:
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTransportEndsItsWaits(t *testing.T) {
+	t.Parallel()
+	d := openTestDir(t, "m", "one")
+	addr := nobodyAt(t)
+	tr := newTransport(newStreamLayer(d, "n", addr, testLog(t)), newAddressBook(), patience, testLog(t))
+	defer tr.Close()
+	done := make(chan error, 1)
+	go func() {
+		args := raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 1}
+		done <- tr.AppendEntries(raft.ServerID(d.identity().Node), raft.ServerAddress(addr), &args, new(raft.AppendEntriesResponse))
+	}()
+	time.Sleep(2 * awayRetry)
+	tr.EndWaits()
+	if err := <-done; !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("it ended with %v", err)
 	}
 }

@@ -46,6 +46,7 @@ func nameOf(address string) string {
 func (t *transport) Consumer() <-chan raft.RPC            { return t.inbox }
 func (t *transport) LocalAddr() raft.ServerAddress        { return t.address }
 func (t *transport) SetHeartbeatHandler(func(r raft.RPC)) {} // as the real one, see cluster/transport.go
+func (t *transport) EndWaits()                            {}
 func (t *transport) CloseStreams()                        {}
 
 func (t *transport) EncodePeer(id raft.ServerID, a raft.ServerAddress) []byte {
