@@ -32,6 +32,7 @@ type Report struct {
 	Faults, Leaders, Lives        int
 	Failures                      []string
 	Log                           []string          // the newest lines
+	Trail                         []string          // the lines up to the first failure, with the coordinators' own
 	History                       *history.Recorder // to be judged; nil afterwards
 	Operations, Unknown           int               // judged, and those of them whose outcome nobody knows
 	Judging                       time.Duration     // real time
@@ -58,6 +59,7 @@ type Sim struct {
 	mu       sync.Mutex
 	failures []string
 	log      []string
+	trail    []string // like log, with the coordinators' lines; it ends with the first failure
 	faults   int
 }
 
@@ -179,27 +181,51 @@ func (s *Sim) fail(format string, args ...any) {
 }
 
 func (s *Sim) logf(format string, args ...any) {
-	line := fmt.Sprintf("%12s  ", time.Since(s.began).Round(time.Microsecond)) + fmt.Sprintf(format, args...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	line := s.trace(fmt.Sprintf(format, args...))
 	s.log = append(s.log, line)
 	if n := max(s.opt.KeepLogs, 100); len(s.log) > 2*n {
 		s.log = append(s.log[:0], s.log[len(s.log)-n:]...)
 	}
 }
 
-// logger is a coordinator's; its lines go into the run's log.
-func (s *Sim) logger(name string) hclog.Logger {
-	if !s.opt.Verbose {
-		return hclog.NewNullLogger()
+// trailLines is how many lines of the trail are kept: some seconds.
+const trailLines = 4000
+
+// trace adds a line to the trail, until something fails. Call it with mu held.
+func (s *Sim) trace(text string) (line string) {
+	line = fmt.Sprintf("%12s  %s", time.Since(s.began).Round(time.Microsecond), text)
+	if len(s.failures) > 0 {
+		return line
 	}
-	return hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug, DisableTime: true, Output: lines{s}})
+	s.trail = append(s.trail, line)
+	if len(s.trail) > 2*trailLines {
+		s.trail = append(s.trail[:0], s.trail[trailLines:]...)
+	}
+	return line
+}
+
+// logger is a coordinator's; its lines go into the run's log, or into the trail alone.
+func (s *Sim) logger(name string) hclog.Logger {
+	level := hclog.Info
+	if s.opt.Verbose {
+		level = hclog.Debug
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: name, Level: level, DisableTime: true, Output: lines{s}})
 }
 
 type lines struct{ s *Sim }
 
 func (l lines) Write(p []byte) (int, error) {
-	l.s.logf("%s", strings.TrimSpace(string(p)))
+	text := strings.TrimSpace(string(p))
+	if l.s.opt.Verbose {
+		l.s.logf("%s", text)
+		return len(p), nil
+	}
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	l.s.trace(text)
 	return len(p), nil
 }
 
@@ -214,6 +240,6 @@ func (s *Sim) report() Report {
 	s.history.report(&r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.Failures, r.Log, r.History = s.failures, s.log, s.history.ops
+	r.Failures, r.Log, r.Trail, r.History = s.failures, s.log, s.trail, s.history.ops
 	return r
 }

@@ -40,14 +40,26 @@ func simulate(t *testing.T, opt Options) (r Report) {
 	}
 	synctest.Test(t, func(*testing.T) { r = Run(opt) })
 	judge(&r, opt.Seed)
+	if len(r.Failures) > 0 {
+		if err := os.MkdirAll(runDir(opt.Seed), 0o755); err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(filepath.Join(runDir(opt.Seed), "trail.txt"), []byte(strings.Join(r.Trail, "\n")), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 	r.Failures = slices.DeleteFunc(r.Failures, func(f string) bool { return !strings.Contains(f, *only) })
 	return r
 }
 
+// runDir is where a run that failed leaves its history and its trail.
+func runDir(seed uint64) string {
+	return filepath.Join(cmp.Or(os.Getenv("MUSTER_TEST_LOGS"), os.TempDir()), fmt.Sprint("muster-sim-seed-", seed))
+}
+
 // judge looks at what clients and workers saw. It works in real time: the search for an order may take a while.
 func judge(r *Report, seed uint64) {
-	dir := filepath.Join(cmp.Or(os.Getenv("MUSTER_TEST_LOGS"), os.TempDir()), fmt.Sprint("muster-sim-seed-", seed))
-	v := history.Check(r.History.Ops(), history.Options{Dir: dir})
+	v := history.Check(r.History.Ops(), history.Options{Dir: runDir(seed)})
 	r.Failures = append(append(r.Failures, v.Failures...), history.CheckReads(r.History.Reads())...)
 	r.Operations, r.Unknown, r.Judging = v.Ops, v.Unknown, v.Took
 	r.History = nil // it is large
