@@ -98,6 +98,10 @@ func TestPages(t *testing.T) {
 	end.open(t)
 	b.until("the last job is done", inGraph("publish, done"))
 	b.shows("9 of 9 jobs ended", "1 of 9 jobs failed")
+	b.act("document.querySelector('details').open = true")
+	b.shows("Critical path: extract → geocode-eu → join →", "w1", "w2")
+	b.accessible("timeline")
+	b.shot("timeline")
 	b.press("Retry", true)
 	b.shows("2 jobs put to work again")
 	if j := c.WaitJob(sub.ID, "geocode-asia", "tried again", func(j harness.Job) bool { return j.Attempt == 2 && j.State == "failed" }); j.Attempt != 2 {

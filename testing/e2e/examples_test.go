@@ -56,6 +56,7 @@ func TestExamples(t *testing.T) {
 				code = 1
 			}
 			want(t, r, code)
+			mentions(t, "muster dev --run", r.Stderr, "Dashboard  http://127.0.0.1:", "/#/requests/r")
 			for _, result := range named(r.Stdout + r.Stderr) {
 				if info, err := os.Stat(inRoot(root, result)); err != nil || info.Size() == 0 {
 					t.Errorf("the example says that its result is in %s: %v", result, err)

@@ -3,6 +3,7 @@
 import { html, useState, useEffect, useMemo, useRef } from './base.js';
 import { RequestModel } from './model.js';
 import { Graph } from './graph.js';
+import { Timeline } from './timeline.js';
 import { get } from './client.js';
 import { ended } from './cluster.js';
 import { Page, Loading, Trouble, State, Counts, Meter, Name, Rows, Fact, Act, Empty, states, useNow } from './parts.js';
@@ -103,6 +104,7 @@ export function Request({ id, go }) {
       ${r.reason ? html`<${Fact} name="Why"><bdi>${r.reason}</bdi><//>` : ''}
     </dl>
     <${Graph} nodes=${model.nodes} loaded=${model.loaded} version=${version} lag=${model.lag} go=${go} pick=${pick} picked=${group}/>
+    <${Timeline} request=${r}/>
     <${Jobs} model=${model} version=${version} group=${group} clear=${() => pick(null)}/>
   <//>`;
 }
