@@ -153,6 +153,11 @@ func (t *transport) deliver(to string, timeout time.Duration, rpc raft.RPC) *raf
 	}
 	select {
 	case r := <-answer:
+		select {
+		case <-p.closed: // it has crashed, and what it says of its disk may not be so
+			return nil
+		default:
+		}
 		return &r
 	case <-p.closed:
 		return nil
