@@ -77,7 +77,9 @@ func (p Parts) stores(cfg config.Raft, log hclog.Logger) (*stores, error) {
 	if err := s.cacheLog(cfg); err != nil {
 		return nil, err
 	}
-	s.snapshots = newSnapshotStore(p.Snapshots, s.cache, cfg.TrailingLogs, log, p.Fatal)
+	if err := s.keepSnapshots(p.Snapshots, cfg, log, p.Fatal); err != nil {
+		return nil, err
+	}
 	list, err := s.snapshots.List()
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)

@@ -56,9 +56,12 @@ func openNode(cfg config.Coordinator, dir *dataDir, fsm raft.FSM, layer raft.Str
 
 // startNode starts Raft on its stores, and closes them and the transport when it cannot.
 func startNode(cfg config.Raft, id raft.ServerID, fsm raft.FSM, st *stores, t Transport, log hclog.Logger) (_ *node, err error) {
+	t = newSettledTransport(t, st.newest)
 	n := &node{id: id, stores: st, cfg: cfg, log: log, compacted: -st.replay, transport: t}
 	if n.raft, err = raft.NewRaft(raftConfig(cfg, id, log), fsm, st.cache, st.stable, st.snapshots, sureTransport{t, cfg.Election}); err != nil {
-		return nil, errors.Join(err, t.Close(), st.close())
+		err = errors.Join(err, t.Close(), st.close())
+		t.CloseStreams()
+		return nil, err
 	}
 	if n.soleVoter() {
 		n.campaign() // nobody else could be elected: why wait

@@ -97,7 +97,8 @@ func TestStoresCloseOnce(t *testing.T) {
 // A snapshot whose last bytes do not fit is not left behind as a whole one.
 func TestBufferedSinkCancelsWhenItCannotWrite(t *testing.T) {
 	sink := &failingSink{}
-	b := newSnapshotStore(sinkStore{sink: sink}, nil, 0, testLog(t), failOnFatal(t))
+	b, err := newSnapshotStore(sinkStore{sink: sink}, nil, 0, testLog(t), failOnFatal(t))
+	must(t, err)
 	s, err := b.Create(1, 1, 1, raft.Configuration{}, 1, nil)
 	must(t, err)
 	if _, err := s.Write([]byte("some")); err != nil {
@@ -112,6 +113,8 @@ type sinkStore struct {
 	raft.SnapshotStore
 	sink raft.SnapshotSink
 }
+
+func (sinkStore) List() ([]*raft.SnapshotMeta, error) { return nil, nil }
 
 func (s sinkStore) Create(raft.SnapshotVersion, uint64, uint64, raft.Configuration, uint64, raft.Transport) (raft.SnapshotSink, error) {
 	return s.sink, nil

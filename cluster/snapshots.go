@@ -25,10 +25,20 @@ type snapshotStore struct {
 	trailing uint64 // entries that Raft keeps
 	logger   hclog.Logger
 	fatal    fatalFunc
+	newest   *snapshotMark
 }
 
-func newSnapshotStore(inner raft.SnapshotStore, log *raft.LogCache, trailing uint64, logger hclog.Logger, fatal fatalFunc) snapshotStore {
-	return snapshotStore{inner, log, trailing, logger, fatal}
+// newSnapshotStore wraps a store, and notes the newest that is in it.
+func newSnapshotStore(inner raft.SnapshotStore, log *raft.LogCache, trailing uint64, logger hclog.Logger, fatal fatalFunc) (snapshotStore, error) {
+	s := snapshotStore{inner, log, trailing, logger, fatal, new(snapshotMark)}
+	list, err := inner.List()
+	if err != nil {
+		return s, fmt.Errorf("list snapshots: %w", err)
+	}
+	for _, m := range list {
+		s.newest.note(*m)
+	}
+	return s, nil
 }
 
 // Create starts a snapshot.
@@ -65,10 +75,16 @@ func (s *snapshotSink) Close() error {
 		_ = s.SnapshotSink.Cancel()
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	if err := s.SnapshotSink.Close(); err != nil || s.own {
+	if err := s.SnapshotSink.Close(); err != nil {
 		return err
 	}
-	return s.store.installed(s.meta)
+	if !s.own {
+		if err := s.store.installed(s.meta); err != nil {
+			return err
+		}
+	}
+	s.store.newest.note(s.meta)
+	return nil
 }
 
 // installed makes the log fit a snapshot of another node that has become durable. Raft waits for it, and writes nothing to

@@ -76,6 +76,7 @@ func (f *follower) stop() {
 		return
 	}
 	must(f.t, f.node.raft.Shutdown().Error())
+	f.node.transport.CloseStreams()
 	must(f.t, f.node.stores.close())
 	must(f.t, f.dir.close())
 	f.node = nil

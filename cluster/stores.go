@@ -37,6 +37,7 @@ type stores struct {
 	cache     *raft.LogCache // log with its newest entries in memory
 	stable    *stableStore
 	snapshots raft.SnapshotStore
+	newest    *snapshotMark
 	replay    int64 // bytes of log after the newest snapshot
 
 	guards  []*diskGuard
@@ -79,9 +80,17 @@ func openStores(cfg config.Raft, d *dataDir, log hclog.Logger, fatal fatalFunc) 
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	s.snapshots = newSnapshotStore(files, s.cache, cfg.TrailingLogs, log, fatal)
+	if err := s.keepSnapshots(files, cfg, log, fatal); err != nil {
+		return nil, err
+	}
 	s.quiet(false)
 	return s, nil
+}
+
+func (s *stores) keepSnapshots(in raft.SnapshotStore, cfg config.Raft, log hclog.Logger, fatal fatalFunc) error {
+	store, err := newSnapshotStore(in, s.cache, cfg.TrailingLogs, log, fatal)
+	s.snapshots, s.newest = store, store.newest
+	return err
 }
 
 func (s *stores) openLog(cfg config.Raft, d *dataDir, log hclog.Logger, fatal fatalFunc) error {

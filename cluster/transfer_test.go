@@ -75,6 +75,7 @@ func TestANodeThatRefusesAfterAnInterruptedTransferEndsItself(t *testing.T) {
 	defer func() {
 		close(far.woken) // Raft waits for its answers
 		must(t, n.raft.Shutdown().Error())
+		n.transport.CloseStreams()
 		close(end)
 		peers.Wait()
 	}()
