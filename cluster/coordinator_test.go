@@ -184,7 +184,7 @@ func TestGrantsReachTheWorkersLink(t *testing.T) {
 	}
 	id := submitted.(fsm.RequestSubmitted).ID
 	eventually(t, "the grant", func() bool { n, _ := link.counts(); return n == 1 })
-	b, err := leader.Beat(w.ID, w.Incarnation, []fsm.Grant{{Job: fsm.JobID{Request: 99}, Attempt: 1}})
+	b, err := leader.Beat(ctx, w.ID, w.Incarnation, []fsm.Grant{{Job: fsm.JobID{Request: 99}, Attempt: 1}})
 	if err != nil || !b.Known || len(b.Stop) != 1 {
 		t.Fatalf("beat: %+v %v", b, err)
 	}
@@ -201,8 +201,44 @@ func TestGrantsReachTheWorkersLink(t *testing.T) {
 		info, _ := c.applier.now().Worker(w.ID)
 		return info.Lost
 	})
-	if b, err := leader.Beat(w.ID, w.Incarnation, nil); err != nil || b.Known {
+	if b, err := leader.Beat(ctx, w.ID, w.Incarnation, nil); err != nil || b.Known {
 		t.Fatalf("a lost worker's beat: %+v %v", b, err)
+	}
+}
+
+// A leader that was deposed and does not know it yet has an old state: that a worker, or what it holds, is not in it says
+// nothing.
+func TestADeposedLeaderJudgesNoBeat(t *testing.T) {
+	cfg := testConfig(t, 1)
+	cfg.Lease.TTL = patience
+	c := runCoordinator(t, cfg)
+	leader := theLeader(t, c)
+	ctx := t.Context()
+	joined, err := leader.Propose(ctx, fsm.JoinWorker{Name: "w", Identity: "w", Process: 1, Queues: []string{"default"}, Slots: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := joined.(fsm.WorkerJoined)
+	l := c.leading.Load()
+	l.reads.end() // no round of its would succeed any more
+	if b, err := leader.Beat(ctx, w.ID, w.Incarnation, nil); err != nil || !b.Known {
+		t.Errorf("a beat with which all is well: %+v %v", b, err)
+	}
+	held := []fsm.Grant{{Job: fsm.JobID{Request: 99}, Attempt: 1}}
+	for _, c := range []struct {
+		name        string
+		worker      fsm.WorkerID
+		incarnation uint32
+		held        []fsm.Grant
+	}{
+		{"of a worker that it does not know", w.ID + 1, 1, nil},
+		{"of one that has joined again", w.ID, w.Incarnation + 1, nil},
+		{"of one that holds what it does not know", w.ID, w.Incarnation, held},
+	} {
+		var elsewhere *NotLeaderError
+		if b, err := leader.Beat(ctx, c.worker, c.incarnation, c.held); !errors.As(err, &elsewhere) {
+			t.Errorf("a beat %s: %+v %v", c.name, b, err)
+		}
 	}
 }
 

@@ -103,16 +103,22 @@ func (t *Tasker) Read(ctx context.Context, c Consistency) (v *fsm.View, age time
 	if l == nil {
 		return nil, 0, t.notLeader()
 	}
+	v, err = t.confirmed(ctx, l)
+	return v, 0, err
+}
+
+// confirmed is a view of which a majority confirmed after the call that it is as new as what was acknowledged before it.
+func (t *Tasker) confirmed(ctx context.Context, l *leadership) (*fsm.View, error) {
 	// Every write that this leader acknowledged is applied here, and those of earlier leaders were by the barrier with
 	// which it began. So what is applied now is fresh enough, if it still leads.
 	index := t.c.applier.index.Load()
 	if err := l.reads.confirm(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil, 0, ctx.Err()
+			return nil, ctx.Err()
 		}
-		return nil, 0, t.notLeader()
+		return nil, t.notLeader()
 	}
-	return t.c.applier.at(index), 0, nil
+	return t.c.applier.at(index), nil
 }
 
 // Leader is the leader as far as this node knows.
@@ -137,20 +143,34 @@ func (t *Tasker) Progress(items []fsm.ProgressItem) error {
 	return nil
 }
 
-// Beat is stillAlive: it renews a worker's lease, and compares what the worker says it holds with the state.
-func (t *Tasker) Beat(id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (BeatAnswer, error) {
+// Beat is stillAlive: it renews a worker's lease, and compares what the worker says it holds with the state. What is more
+// than that all is well it says of a state of which a majority confirms that it is no older than the call.
+func (t *Tasker) Beat(ctx context.Context, id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (BeatAnswer, error) {
 	l := t.c.leading.Load()
 	if l == nil {
 		return BeatAnswer{}, t.notLeader()
 	}
-	v := t.c.applier.now()
+	b := l.beat(t.c.applier.now(), id, incarnation, held)
+	if b.Known && len(b.Stop) == 0 && len(b.Missing) == 0 {
+		return b, nil
+	}
+	// A leader that was deposed and does not know it yet has an old state: the worker may have joined, picked or ended since.
+	v, err := t.confirmed(ctx, l)
+	if err != nil {
+		return BeatAnswer{}, err
+	}
+	return l.beat(v, id, incarnation, held), nil
+}
+
+// beat is what a state says to a beat.
+func (l *leadership) beat(v *fsm.View, id fsm.WorkerID, incarnation uint32, held []fsm.Grant) BeatAnswer {
 	w, ok := v.Worker(id)
 	if !ok || w.Lost || w.Incarnation != incarnation {
-		return BeatAnswer{Stop: held}, nil
+		return BeatAnswer{Stop: held}
 	}
 	l.leases.beat(id, incarnation, time.Now())
 	stop, missing := reconcile(v, id, held, time.Unix(0, l.clock.now()))
-	return BeatAnswer{Known: true, Stop: stop, Missing: missing}, nil
+	return BeatAnswer{Known: true, Stop: stop, Missing: missing}
 }
 
 // Attach connects a worker: grants and stops go to its link from now on, beginning with all that it holds. A newer link

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/musterhq/muster/fsm"
@@ -11,7 +12,7 @@ import (
 const parentsBytesMax = 16 << 20
 
 // joined finds a worker that may pick and beat.
-func joined(v *fsm.View, id string) (fsm.WorkerInfo, error) {
+func (s *Server) joined(ctx context.Context, id string) (fsm.WorkerInfo, error) {
 	if id == "" {
 		return fsm.WorkerInfo{}, invalid("worker is missing: give the id that POST /v1/workers answered")
 	}
@@ -19,14 +20,16 @@ func joined(v *fsm.View, id string) (fsm.WorkerInfo, error) {
 	if err != nil {
 		return fsm.WorkerInfo{}, invalid("worker: %v", err)
 	}
-	info, ok := v.Worker(wid)
-	if !ok {
-		return info, notFound("worker", id)
-	}
-	if info.Lost {
-		return info, lostWorker(id)
-	}
-	return info, nil
+	return find(ctx, s, func(v *fsm.View) (fsm.WorkerInfo, error) {
+		info, ok := v.Worker(wid)
+		switch {
+		case !ok:
+			return info, notFound("worker", id)
+		case info.Lost:
+			return info, lostWorker(id)
+		}
+		return info, nil
+	})
 }
 
 func lostWorker(id string) error {
@@ -42,22 +45,19 @@ func (s *Server) alive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.local(r.Context())
+	info, err := s.joined(r.Context(), in.Worker)
 	if err != nil {
 		return err
 	}
-	info, err := joined(v, in.Worker)
-	if err != nil {
-		return err
-	}
-	a, err := s.tasker.Beat(info.ID, info.Incarnation, running)
+	a, err := s.tasker.Beat(r.Context(), info.ID, info.Incarnation, running)
 	if err != nil {
 		return err
 	}
 	if !a.Known {
 		return lostWorker(in.Worker)
 	}
-	if v, err = s.local(r.Context()); err != nil { // one that has what the beat found
+	v, err := s.local(r.Context()) // one that has what the beat found
+	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, rest.AliveAnswer{Stop: attemptsOf(a.Stop), Missing: assignmentsOf(v, a.Missing)})

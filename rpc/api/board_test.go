@@ -111,6 +111,34 @@ func TestPickOfAWorkerThatHasGone(t *testing.T) {
 	r.report(200, job.ID, `{"worker": %q, "attempt": 2, "state": "DONE"}`, other)
 }
 
+// TestADeposedLeaderRefusesNothing: a leader that was deposed and does not know it yet has an old state. That something is
+// not in it is no reason to tell a worker so, nor that something is, to hand it out again.
+func TestADeposedLeaderRefusesNothing(t *testing.T) {
+	r := newRig(t)
+	worker := r.join(2)
+	r.submit(chain)
+	job := r.pick(`{"worker": %q}`, worker)[0]
+	lost := r.join(1)
+	id, _ := fsm.ParseWorkerID(lost)
+	if _, err := r.fake.Propose(t.Context(), &fsm.ReassignWorker{Worker: id, Incarnation: 1, Term: 3, Cause: "no beat"}); err != nil {
+		t.Fatal(err)
+	}
+	r.fake.set(func() { r.fake.failWith = &cluster.NotLeaderError{} })
+	for _, c := range []struct{ path, body string }{
+		{"/v1/board/alive", `{"worker": "w0000000099"}`},
+		{"/v1/board/alive", fmt.Sprintf(`{"worker": %q}`, lost)},
+		{"/v1/board/pick", `{"worker": "w0000000099"}`},
+		{"/v1/board/pick", fmt.Sprintf(`{"worker": %q, "running": []}`, worker)},
+		{"/v1/jobs/j0000000099-00000/state", fmt.Sprintf(`{"worker": %q, "attempt": 1, "state": "DONE"}`, worker)},
+		{"/v1/jobs/" + job.ID + "/state", `{"worker": "w0000000099", "attempt": 1, "state": "DONE"}`},
+		{"/v1/jobs/" + job.ID + "/state", fmt.Sprintf(`{"worker": %q, "attempt": 2, "progress": 50}`, worker)},
+		{"/v1/workers/w0000000099/drain", ""},
+		{"/v1/sessions/s0000000099/close", ""},
+	} {
+		r.fails(503, rest.CodeNoLeader, "POST", c.path, c.body)
+	}
+}
+
 // TestLostAnswer: a worker that says what it runs is given again what it never got to know of.
 func TestLostAnswer(t *testing.T) {
 	r := newRig(t)

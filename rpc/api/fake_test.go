@@ -145,7 +145,7 @@ func (f *fakeTasker) Progress(items []fsm.ProgressItem) error {
 	return err
 }
 
-func (f *fakeTasker) Beat(w fsm.WorkerID, _ uint32, held []fsm.Grant) (a cluster.BeatAnswer, err error) {
+func (f *fakeTasker) Beat(_ context.Context, w fsm.WorkerID, _ uint32, held []fsm.Grant) (a cluster.BeatAnswer, err error) {
 	v, _, _ := f.Read(context.Background(), cluster.Stale)
 	f.mu.Lock()
 	defer f.mu.Unlock()

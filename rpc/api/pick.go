@@ -77,11 +77,7 @@ func (s *Server) pick(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.local(r.Context())
-	if err != nil {
-		return err
-	}
-	info, err := joined(v, in.Worker)
+	info, err := s.joined(r.Context(), in.Worker)
 	if err != nil {
 		return err
 	}
@@ -113,7 +109,7 @@ type picking struct {
 
 // run gives the new grants and a view that has them.
 func (p *picking) run(ctx context.Context) (*fsm.View, []fsm.Grant, error) {
-	v, err := p.s.local(ctx)
+	v, _, err := p.s.read(ctx, cluster.Linearizable) // an old state would hand out again what has ended
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,9 +117,9 @@ func (p *picking) run(ctx context.Context) (*fsm.View, []fsm.Grant, error) {
 		p.known = v.Held(p.worker.ID)
 	}
 	if lost := p.fresh(v); len(lost) > 0 {
-		return v, lost, p.beat(v) // an earlier answer did not arrive: hand it out again
+		return v, lost, p.beat(ctx, v) // an earlier answer did not arrive: hand it out again
 	}
-	if err := p.beat(v); err != nil {
+	if err := p.beat(ctx, v); err != nil {
 		return nil, nil, err
 	}
 	events := p.s.tasker.Watch(v.Index())
@@ -149,8 +145,8 @@ func (p *picking) order(ctx context.Context, slots uint32) (*fsm.View, error) {
 }
 
 // beat keeps the worker alive while its call waits. It says that the worker holds all that it was granted.
-func (p *picking) beat(v *fsm.View) error {
-	a, err := p.s.tasker.Beat(p.worker.ID, p.worker.Incarnation, v.Held(p.worker.ID))
+func (p *picking) beat(ctx context.Context, v *fsm.View) error {
+	a, err := p.s.tasker.Beat(ctx, p.worker.ID, p.worker.Incarnation, v.Held(p.worker.ID))
 	if err == nil && !a.Known {
 		err = lostWorker(p.worker.ID.String())
 	}
@@ -172,7 +168,7 @@ func (p *picking) await(ctx context.Context, events Watcher) {
 			continue
 		}
 		v, err := p.s.local(ctx)
-		if err != nil || p.beat(v) != nil || !p.s.tasker.IsLeader() {
+		if err != nil || p.beat(ctx, v) != nil || !p.s.tasker.IsLeader() {
 			return
 		}
 	}

@@ -18,13 +18,8 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) (*fsm.View, error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
-	defer cancel()
-	v, age, err := s.tasker.Read(ctx, c)
+	v, age, err := s.read(r.Context(), c)
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = errTimedOut
-		}
 		return nil, err
 	}
 	if c == cluster.Stale {
@@ -32,6 +27,17 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) (*fsm.View, error)
 	}
 	w.Header().Set(rest.HeaderIndex, strconv.FormatUint(v.Index(), 10))
 	return v, nil
+}
+
+// read reads within readTimeout.
+func (s *Server) read(ctx context.Context, c cluster.Consistency) (*fsm.View, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	v, age, err := s.tasker.Read(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errTimedOut
+	}
+	return v, age, err
 }
 
 // ageText is the age of a stale read; negative is of a node that never heard a leader.
@@ -46,6 +52,22 @@ func ageText(age time.Duration) string {
 func (s *Server) local(ctx context.Context) (*fsm.View, error) {
 	v, _, err := s.tasker.Read(ctx, cluster.Stale)
 	return v, err
+}
+
+// find looks something up in the state as this node has it. A leader that was deposed and does not know it yet has an old
+// one: what look refuses is only refused of a state of which a majority says that it is no older than the call.
+func find[T any](ctx context.Context, s *Server, look func(*fsm.View) (T, error)) (found T, err error) {
+	v, err := s.local(ctx)
+	if err != nil {
+		return found, err
+	}
+	if found, err = look(v); err == nil {
+		return found, nil
+	}
+	if v, _, err = s.read(ctx, cluster.Linearizable); err != nil {
+		return found, err
+	}
+	return look(v)
 }
 
 // describe answers with the document of one thing that the path names.

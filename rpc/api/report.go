@@ -21,25 +21,17 @@ func (s *Server) reportState(w http.ResponseWriter, r *http.Request) error {
 	if err := checkReport(&in); err != nil {
 		return err
 	}
-	v, err := s.local(r.Context())
-	if err != nil {
-		return err
-	}
-	j, ok := v.Job(id)
-	if !ok {
-		return notFound("job", id.String())
-	}
 	wid, err := fsm.ParseWorkerID(in.Worker)
 	if err != nil {
 		return invalid("worker: %v", err)
 	}
-	if n, limit := len(in.Result), int(v.Limits().ResultBytes); n > limit {
-		return problem(rest.CodeTooLarge, "result has %d bytes, at most %d are allowed: put it in a file and report its path", n, limit)
+	on, err := find(r.Context(), s, func(v *fsm.View) (reportOn, error) { return subjectOf(v, id, wid, &in) })
+	if err != nil {
+		return err
 	}
+	j := on.job
 	if in.State != "" {
-		j, err = s.reportWord(r.Context(), v, wid, reportOf(id, &in))
-	} else if !holds(j, wid, in.Attempt) {
-		err = staleAttempt(j, wid, in.Attempt)
+		j, err = s.reportWord(r.Context(), on, reportOf(id, &in))
 	}
 	if err != nil {
 		return err
@@ -51,6 +43,30 @@ func (s *Server) reportState(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answer(w, http.StatusOK, rest.Reported{Job: id.String(), Attempt: in.Attempt, State: j.State.String()})
+}
+
+// reportOn is what a report is about, and from whom.
+type reportOn struct {
+	job    fsm.JobInfo
+	worker fsm.WorkerInfo
+}
+
+// subjectOf finds what a report is about. A word on an attempt is judged by the state machine, if its worker is known;
+// progress is not, so it is judged here.
+func subjectOf(v *fsm.View, id fsm.JobID, w fsm.WorkerID, in *rest.Report) (on reportOn, err error) {
+	var job, worker bool
+	on.job, job = v.Job(id)
+	on.worker, worker = v.Worker(w)
+	n, limit := len(in.Result), int(v.Limits().ResultBytes)
+	switch {
+	case !job:
+		return on, notFound("job", id.String())
+	case n > limit:
+		return on, problem(rest.CodeTooLarge, "result has %d bytes, at most %d are allowed: put it in a file and report its path", n, limit)
+	case !worker, in.State == "" && !holds(on.job, w, in.Attempt):
+		return on, staleAttempt(on.job, w, in.Attempt)
+	}
+	return on, nil
 }
 
 func checkReport(in *rest.Report) error {
@@ -81,21 +97,17 @@ func staleAttempt(j fsm.JobInfo, w fsm.WorkerID, attempt uint32) error {
 }
 
 // reportWord has the state machine judge a word on an attempt, and gives the job as it is then.
-func (s *Server) reportWord(ctx context.Context, v *fsm.View, w fsm.WorkerID, report fsm.JobReport) (fsm.JobInfo, error) {
-	before, _ := v.Job(report.Job)
-	info, ok := v.Worker(w)
-	if !ok {
-		return before, staleAttempt(before, w, report.Attempt)
-	}
+func (s *Server) reportWord(ctx context.Context, on reportOn, report fsm.JobReport) (fsm.JobInfo, error) {
+	w := on.worker.ID
 	codes, v, err := propose[[]fsm.Code](ctx, s, &fsm.JobStates{
-		Worker: w, Incarnation: info.Incarnation, Reports: []fsm.JobReport{report},
+		Worker: w, Incarnation: on.worker.Incarnation, Reports: []fsm.JobReport{report},
 	})
 	var refusal *fsm.Refusal
 	if errors.As(err, &refusal) && refusal.Code == fsm.CodeStale { // of the worker as a whole
-		return before, staleAttempt(before, w, report.Attempt)
+		return on.job, staleAttempt(on.job, w, report.Attempt)
 	}
 	if err != nil {
-		return before, err
+		return on.job, err
 	}
 	j, ok := v.Job(report.Job)
 	switch {

@@ -76,15 +76,12 @@ func (s *Server) getSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.local(r.Context())
+	info, err := find(r.Context(), s, func(v *fsm.View) (fsm.SessionInfo, error) { return session(v, r.PathValue("id")) })
 	if err != nil {
 		return err
 	}
-	info, err := session(v, r.PathValue("id"))
+	_, v, err := propose[any](r.Context(), s, &fsm.CloseSession{ID: info.ID})
 	if err != nil {
-		return err
-	}
-	if _, v, err = propose[any](r.Context(), s, &fsm.CloseSession{ID: info.ID}); err != nil {
 		return err
 	}
 	if info, err = session(v, info.ID.String()); err != nil {

@@ -19,7 +19,7 @@ type Tasker interface {
 	Status() cluster.Status
 	RetryAfter() time.Duration
 	Progress(items []fsm.ProgressItem) error
-	Beat(w fsm.WorkerID, incarnation uint32, held []fsm.Grant) (cluster.BeatAnswer, error)
+	Beat(ctx context.Context, w fsm.WorkerID, incarnation uint32, held []fsm.Grant) (cluster.BeatAnswer, error)
 	LastBeat(w fsm.WorkerID) (time.Time, bool)
 	TTL() time.Duration
 	WorkerLog(ctx context.Context, job fsm.JobID, attempt uint32, stream uint8, offset int64, max int) ([]byte, bool, error)

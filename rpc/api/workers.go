@@ -55,7 +55,7 @@ func (s *Server) joinWorker(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.tasker.Beat(joined.ID, joined.Incarnation, nil); err != nil { // its time to live begins now
+	if _, err := s.tasker.Beat(r.Context(), joined.ID, joined.Incarnation, nil); err != nil { // its time to live begins now
 		return err
 	}
 	return answer(w, http.StatusCreated, rest.WorkerJoined{ID: joined.ID.String(), TTL: rest.Duration(s.tasker.TTL())})
@@ -100,15 +100,12 @@ func (s *Server) undrainWorker(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) drain(w http.ResponseWriter, r *http.Request, undo bool) error {
-	v, err := s.local(r.Context())
+	info, err := find(r.Context(), s, func(v *fsm.View) (fsm.WorkerInfo, error) { return worker(v, r.PathValue("id")) })
 	if err != nil {
 		return err
 	}
-	info, err := worker(v, r.PathValue("id"))
+	_, v, err := propose[any](r.Context(), s, &fsm.DrainWorker{Worker: info.ID, Undo: undo})
 	if err != nil {
-		return err
-	}
-	if _, v, err = propose[any](r.Context(), s, &fsm.DrainWorker{Worker: info.ID, Undo: undo}); err != nil {
 		return err
 	}
 	if info, err = worker(v, info.ID.String()); err != nil {

@@ -28,7 +28,9 @@ func (t instant) Propose(_ context.Context, cmd fsm.Command) (any, error) {
 	return nil, nil
 }
 
-func (t instant) Beat(fsm.WorkerID, uint32, []fsm.Grant) (Beat, error) { return Beat{Known: true}, nil }
+func (t instant) Beat(context.Context, fsm.WorkerID, uint32, []fsm.Grant) (Beat, error) {
+	return Beat{Known: true}, nil
+}
 
 // benchWorker counts its grants.
 type benchWorker struct {

@@ -38,8 +38,8 @@ func (c clusterTasker) Progress(items []fsm.ProgressItem) error {
 	return c.wireError(c.t.Progress(items))
 }
 
-func (c clusterTasker) Beat(id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (Beat, error) {
-	b, err := c.t.Beat(id, incarnation, held)
+func (c clusterTasker) Beat(ctx context.Context, id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (Beat, error) {
+	b, err := c.t.Beat(ctx, id, incarnation, held)
 	return Beat{Known: b.Known, Stop: b.Stop, Missing: b.Missing}, c.wireError(err)
 }
 

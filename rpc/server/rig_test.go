@@ -130,7 +130,7 @@ func (t tasker) Progress(items []fsm.ProgressItem) error {
 	return nil
 }
 
-func (t tasker) Beat(id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (b Beat, err error) {
+func (t tasker) Beat(_ context.Context, id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (b Beat, err error) {
 	t.do(func() {
 		w, ok := t.view.Worker(id)
 		b.Known = ok && !w.Lost && w.Incarnation == incarnation

@@ -48,7 +48,7 @@ func (c *connection) beat(ctx context.Context, q *wire.Beat) (wire.Message, erro
 	if c.speaksFor(q.Worker, q.Incarnation) != nil {
 		return &wire.BeatAnswer{}, nil // to be joined anew: a beat must not keep alive whom nothing can reach
 	}
-	b, err := c.server.tasker.Beat(fsm.WorkerID(q.Worker), q.Incarnation, grantsOf(q.Held))
+	b, err := c.server.tasker.Beat(ctx, fsm.WorkerID(q.Worker), q.Incarnation, grantsOf(q.Held))
 	if err != nil {
 		return nil, err
 	}

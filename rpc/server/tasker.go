@@ -19,7 +19,7 @@ type Tasker interface {
 	// Status describes this node and the cluster.
 	Status() wire.Status
 	Progress(items []fsm.ProgressItem) error
-	Beat(id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (Beat, error)
+	Beat(ctx context.Context, id fsm.WorkerID, incarnation uint32, held []fsm.Grant) (Beat, error)
 	TTL() time.Duration
 	Attach(id fsm.WorkerID, incarnation uint32, link WorkerLink) (detach func(), err error)
 	// Watch follows events from now on.

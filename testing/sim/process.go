@@ -103,11 +103,11 @@ func (p *process) session() bool {
 			if !p.w.awake(p.ctx) {
 				return false
 			}
-			v, err := p.once(at, func(_ context.Context, t *cluster.Tasker) (any, error) {
+			v, err := p.once(at, func(ctx context.Context, t *cluster.Tasker) (any, error) {
 				held := p.held()
-				b, err := t.Beat(me.ID, me.Incarnation, held)
+				b, err := t.Beat(ctx, me.ID, me.Incarnation, held)
 				if err == nil && len(b.Missing) > 0 {
-					if v, _, err := t.Read(p.ctx, cluster.Stale); err == nil {
+					if v, _, err := t.Read(ctx, cluster.Stale); err == nil {
 						l.Grant(v, b.Missing)
 					}
 				}
