@@ -32,6 +32,7 @@ type Coordinator struct {
 	version   string
 	started   time.Time
 	wall      func() time.Time
+	parts     partSize
 	addresses Addresses
 
 	dir     *dataDir
@@ -55,7 +56,7 @@ type Coordinator struct {
 // New takes the data directory, opens the listeners and the stores and checks what is there. Run must follow: it
 // releases what New took.
 func New(cfg config.Coordinator, log hclog.Logger, version string) (_ *Coordinator, err error) {
-	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: time.Now, metrics: newMetrics(), book: newAddressBook()}
+	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: time.Now, parts: partSize{partJobsMax, partBytesMax}, metrics: newMetrics(), book: newAddressBook()}
 	var undo []func() error
 	defer func() {
 		for i := len(undo) - 1; err != nil && i >= 0; i-- {

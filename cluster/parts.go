@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,14 @@ type Parts struct {
 	Disk  func() (free, total uint64, err error)
 	Wall  func() time.Time
 	Fatal func(reason string) // there is no going on; it may return
+
+	PartJobs, PartBytes int // bound a part of a large request; 0: as usual
 }
 
 // Assemble makes a Coordinator of parts, without HTTP, gossip and a directory. Run must follow.
 func Assemble(cfg config.Coordinator, p Parts, log hclog.Logger, version string) (*Coordinator, error) {
 	c := &Coordinator{cfg: cfg, log: log, version: version, started: time.Now(), wall: p.Wall, metrics: newMetrics(), book: newAddressBook(), fatal: p.Fatal}
+	c.parts = partSize{cmp.Or(p.PartJobs, partJobsMax), cmp.Or(p.PartBytes, partBytesMax)}
 	c.dir = &dataDir{id: identity{Node: p.Node, Cluster: cfg.Cluster, ClusterID: p.ClusterID}, formedOnce: make(chan struct{})}
 	close(c.dir.formedOnce)
 	c.disk = &diskSpace{log: log.Named("disk"), stat: func(string) (uint64, uint64, error) { return p.Disk() }}

@@ -22,11 +22,14 @@ const (
 	partRetry = 100 * time.Millisecond
 )
 
+// partSize bounds a part of a large request, and what is not large.
+type partSize struct{ jobs, bytes int }
+
 // errUploads is returned when too many large requests come at the same time. It is an ErrOverloaded.
 var errUploads = fmt.Errorf("%w: %d large requests are being taken in already", ErrOverloaded, uploadsMax)
 
 // largeRequest is the request that a command submits, if it is too large for one entry.
-func largeRequest(cmd fsm.Command) *fsm.SubmitRequest {
+func (p partSize) largeRequest(cmd fsm.Command) *fsm.SubmitRequest {
 	var c *fsm.SubmitRequest
 	switch s := cmd.(type) {
 	case fsm.SubmitRequest:
@@ -36,7 +39,7 @@ func largeRequest(cmd fsm.Command) *fsm.SubmitRequest {
 	default:
 		return nil
 	}
-	if len(c.Jobs) <= partJobsMax && len(c.Specs) <= partJobsMax && c.WireBytes() <= partBytesMax {
+	if len(c.Jobs) <= p.jobs && len(c.Specs) <= p.jobs && c.WireBytes() <= p.bytes {
 		return nil
 	}
 	return c
@@ -59,7 +62,7 @@ func (t *Tasker) submitInParts(ctx context.Context, l *leadership, c *fsm.Submit
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	upload := binary.BigEndian.Uint64(random[:])
-	for cmd := range ordered.InParts(upload, partJobsMax, partBytesMax) {
+	for cmd := range ordered.InParts(upload, t.c.parts.jobs, t.c.parts.bytes) {
 		value, err := t.proposePart(ctx, l, cmd)
 		_, last := cmd.(*fsm.CommitSubmit)
 		if err == nil && value == nil && !last {

@@ -53,7 +53,7 @@ func (t *Tasker) Propose(ctx context.Context, cmd fsm.Command) (any, error) {
 	if l == nil {
 		return nil, t.notLeader()
 	}
-	if large := largeRequest(cmd); large != nil {
+	if large := t.c.parts.largeRequest(cmd); large != nil {
 		return t.submitInParts(ctx, l, large)
 	}
 	return t.propose(ctx, l, cmd, work)

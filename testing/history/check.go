@@ -18,6 +18,7 @@ const limitDefault = 30 * time.Second
 type Options struct {
 	Limit     time.Duration             // for each request and job; 0: limitDefault
 	Strangers func(request string) bool // whether workers that are not recorded may run the jobs of that id; nil: none may
+	Steps     bool                      // whether what a cancel, a retry or an end changes may show job by job
 	Dir       string                    // where the pictures of what is wrong go; empty: nowhere
 }
 
@@ -90,7 +91,7 @@ func split(ops []*Op, opt Options) (requests, jobs []*part) {
 			}
 			p := byKey[o.Input.Request]
 			if p == nil {
-				p = &part{name: "request " + o.Input.Request, model: requestModel}
+				p = &part{name: "request " + o.Input.Request, model: modelOf(requestState{}, requestModel{opt.Steps}.step)}
 				byKey[o.Input.Request] = p
 				requests = append(requests, p)
 			}
@@ -102,8 +103,8 @@ func split(ops []*Op, opt Options) (requests, jobs []*part) {
 		}
 		p := byJob[o.Input.Job]
 		if p == nil {
-			m := jobModel{strangers: opt.Strangers != nil && opt.Strangers(o.Input.Request)}
-			p = &part{name: "job " + o.Input.Job, model: m.porcupine()}
+			m := jobModel{strangers: opt.Strangers != nil && opt.Strangers(o.Input.Request), steps: opt.Steps}
+			p = &part{name: "job " + o.Input.Job, model: modelOf(jobState{State: free}, m.step)}
 			byJob[o.Input.Job] = p
 			jobs = append(jobs, p)
 			jobsOf[o.Input.Request] = append(jobsOf[o.Input.Request], p)

@@ -166,6 +166,40 @@ func TestStrangersMayDoWhatNobodyReports(t *testing.T) {
 	}
 }
 
+// ending is a running request whose end is settled.
+func ending(state string) Output { return Output{Code: OK, ID: "r1", State: running, Ending: state} }
+
+func TestWhatIsDoneInSteps(t *testing.T) {
+	begin, cancelled1 := at(1, 2, submit, accepted), at(3, 4, cancel, ok)
+	first := at(1, 2, pick("a", 1), ok)
+	for name, c := range map[string]struct {
+		ops         []*Op
+		steps, once bool // whether it is right
+	}{
+		"cancelled and about to end":              {[]*Op{begin, cancelled1, at(5, 6, read, ending(cancelled)), at(7, 8, read, is(cancelled))}, true, true},
+		"about to end after its end":              {[]*Op{begin, cancelled1, at(5, 6, read, is(cancelled)), at(7, 8, read, ending(cancelled))}, false, false},
+		"cancelled and runs":                      {[]*Op{begin, cancelled1, at(5, 6, read, is(running))}, false, false},
+		"a submit finds it running":               {[]*Op{begin, cancelled1, at(5, 6, submit, again)}, true, false},
+		"a submit finds it running, it has ended": {[]*Op{begin, cancelled1, at(5, 6, read, is(cancelled)), at(7, 8, submit, again)}, false, false},
+		"a retry too early":                       {[]*Op{begin, cancelled1, at(5, 6, retry, no), at(7, 8, read, is(cancelled)), at(9, 10, retry, ok), at(11, 12, read, is(running))}, true, false},
+		"a retry refused after the end":           {[]*Op{begin, cancelled1, at(5, 6, read, is(cancelled)), at(7, 8, retry, no)}, false, false},
+		"about to fail, and not to be cancelled":  {[]*Op{begin, at(3, 4, read, ending(failed)), at(5, 6, cancel, no), at(7, 8, read, is(failed))}, true, true},
+		"about to fail, and done":                 {[]*Op{begin, at(3, 4, read, ending(failed)), at(5, 6, read, is(done))}, false, false},
+		"a job goes on a while":                   {[]*Op{begin, first, cancelled1, at(5, 6, readJob, job(picked, "a", 1)), at(7, 8, readJob, job(cancelled, "a", 1))}, true, false},
+		"a job goes on after its end":             {[]*Op{begin, first, cancelled1, at(5, 6, readJob, job(cancelled, "a", 1)), at(7, 8, readJob, job(picked, "a", 1))}, false, false},
+		"a job is picked after all":               {[]*Op{begin, cancelled1, at(5, 6, readJob, job("ready", "", 0)), at(7, 8, pick("a", 1), ok)}, false, false},
+		"a job is revived late": {[]*Op{begin, first, at(3, 4, word(Failed, "a", 1), ok), at(5, 6, read, is(failed)), at(7, 8, retry, ok),
+			at(9, 10, readJob, job(failed, "a", 1)), at(11, 12, pick("b", 2), ok)}, true, false},
+		"a job that failed goes on without a retry": {[]*Op{begin, first, at(3, 4, word(Failed, "a", 1), ok), at(5, 6, readJob, job(failed, "a", 1)), at(7, 8, pick("b", 2), ok)}, false, false},
+	} {
+		for steps, want := range map[bool]bool{true: c.steps, false: c.once} {
+			if v := Check(c.ops, Options{Steps: steps}); (len(v.Failures) == 0) != want {
+				t.Errorf("%s, in steps %v: %v", name, steps, v.Failures)
+			}
+		}
+	}
+}
+
 func TestReadsDoNotGoBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		list []Seen

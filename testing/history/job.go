@@ -18,11 +18,13 @@ type jobState struct {
 	Worker  string // whose it is or was
 	Started bool
 	Result  string // of a job that is done
+	Retried bool   // with its request, and nobody has seen it go on since
 }
 
 // jobModel says whether a job in a state may answer so, and how it is then. strangers: workers that are not recorded may
-// run it, too, so it may be found running or done although nobody said so.
-type jobModel struct{ strangers bool }
+// run it, too, so it may be found running or done although nobody said so. steps: what becomes of it with its request may
+// show a while later.
+type jobModel struct{ strangers, steps bool }
 
 func (m jobModel) step(s jobState, in Input, out Output) (jobState, bool) {
 	switch in.Kind {
@@ -39,7 +41,7 @@ func (m jobModel) step(s jobState, in Input, out Output) (jobState, bool) {
 	case Cancel:
 		return m.cancel(s, out.Code), true
 	case Retry:
-		return s.retry(out.Code), true
+		return m.retry(s, out.Code), true
 	}
 	return s, false
 }
@@ -111,7 +113,14 @@ func (m jobModel) read(s jobState, out Output) (jobState, bool) {
 	case failed, cancelled:
 		return s, same && out.State == s.State
 	case ended:
+		if m.steps && out.State != done && out.State != failed && out.State != cancelled {
+			now.State = ended // not yet
+			return now, true
+		}
 		return now, out.State == failed || out.State == cancelled
+	}
+	if s.Retried && same && (out.State == failed || out.State == cancelled) {
+		return s, true // not yet, or again
 	}
 	mine := same && s.State == held && out.Worker == s.Worker
 	switch out.State {
@@ -146,10 +155,10 @@ func (m jobModel) cancel(s jobState, code Code) jobState {
 }
 
 // retry is that of its request: whatever is not done begins anew.
-func (s jobState) retry(code Code) jobState {
+func (m jobModel) retry(s jobState, code Code) jobState {
 	over := s.State == failed || s.State == cancelled || s.State == ended
 	if code == OK && s.State != done || code == Unknown && over {
-		s.State, s.Started = free, false
+		s.State, s.Started, s.Retried = free, false, m.steps
 	}
 	return s
 }

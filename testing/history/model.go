@@ -8,25 +8,18 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-var requestModel = porcupine.Model{
-	Init: func() any { return requestState{} },
-	Step: func(state, input, output any) (bool, any) {
-		s, ok := stepRequest(state.(requestState), input.(Input), output.(Output))
-		return ok, s
-	},
-	DescribeOperation:         describe,
-	DescribeState:             func(s any) string { return fmt.Sprintf("%+v", s) },
-	DescribeOperationMetadata: func(client any) string { return fmt.Sprint(client) },
-}
-
-func (m jobModel) porcupine() porcupine.Model {
-	model := requestModel
-	model.Init = func() any { return jobState{State: free} }
-	model.Step = func(state, input, output any) (bool, any) {
-		s, ok := m.step(state.(jobState), input.(Input), output.(Output))
-		return ok, s
+// modelOf is a model for porcupine.
+func modelOf[S any](begin S, step func(S, Input, Output) (S, bool)) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return begin },
+		Step: func(state, input, output any) (bool, any) {
+			s, ok := step(state.(S), input.(Input), output.(Output))
+			return ok, s
+		},
+		DescribeOperation:         describe,
+		DescribeState:             func(s any) string { return fmt.Sprintf("%+v", s) },
+		DescribeOperationMetadata: func(client any) string { return fmt.Sprint(client) },
 	}
-	return model
 }
 
 func describe(input, output any) string { return fmt.Sprintf("%v → %v", input, output) }
@@ -50,6 +43,9 @@ func (out Output) String() string {
 		if text != "" {
 			b.WriteString(" " + text)
 		}
+	}
+	if out.Ending != "" {
+		b.WriteString(", about to be " + out.Ending)
 	}
 	if out.Repeat {
 		b.WriteString(" again")

@@ -53,6 +53,7 @@ type Output struct {
 	ID      string // of the request
 	Repeat  bool   // of a submit: the key was known
 	State   string // as read
+	Ending  string // of a request that is running, as read: what it is about to be
 	Attempt uint32 // as read
 	Worker  string // as read; empty: not told
 	Result  string // as read

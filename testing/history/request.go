@@ -1,5 +1,7 @@
 package history
 
+import "cmp"
+
 // The states of a request and of a job, as they are read.
 const (
 	running   = "running"
@@ -16,25 +18,29 @@ type requestState struct {
 	ID     string // empty: nobody was told yet
 	Body   uint64
 	State  string
+	Ended  bool // and was read so: it is not only about to be
 }
 
-// stepRequest says whether a request in state s may answer so, and how it is then.
-func stepRequest(s requestState, in Input, out Output) (requestState, bool) {
+// requestModel says whether a request in a state may answer so, and how it is then. steps: between that its end is settled
+// and that it has ended there may be a while, in which a submit finds it running, and a retry too early.
+type requestModel struct{ steps bool }
+
+func (m requestModel) step(s requestState, in Input, out Output) (requestState, bool) {
 	switch in.Kind {
 	case Submit:
-		return s.submit(in, out)
+		return m.submit(s, in, out)
 	case Read:
 		return s.read(out)
 	case Cancel:
 		return s.cancel(out)
 	case Retry:
-		return s.retry(out)
+		return m.retry(s, out)
 	}
 	return s, false
 }
 
 // submit: the first one makes the request; each further one of the same body is answered alike, one of another refused.
-func (s requestState) submit(in Input, out Output) (requestState, bool) {
+func (m requestModel) submit(s requestState, in Input, out Output) (requestState, bool) {
 	switch out.Code {
 	case Unknown:
 		if !s.Exists {
@@ -49,6 +55,9 @@ func (s requestState) submit(in Input, out Output) (requestState, bool) {
 		}
 		if !s.Exists {
 			s = requestState{Exists: true, ID: out.ID, Body: in.Body, State: running}
+		}
+		if m.steps && out.State == running && !s.Ended {
+			return s.named(out.ID)
 		}
 		return s.read(out) // the answer tells how it stands
 	}
@@ -73,14 +82,18 @@ func (s requestState) read(out Output) (requestState, bool) {
 		return s, false
 	}
 	s, ok := s.named(out.ID)
-	ended := out.State == done || out.State == failed
+	state := cmp.Or(out.Ending, out.State)
+	ended := state == done || state == failed
 	switch {
-	case s.State == out.State:
+	case s.Ended && out.Ending != "":
+		ok = false
+	case s.State == state:
 	case (s.State == running || s.State == over) && ended:
-		s.State = out.State
+		s.State = state
 	default:
 		ok = false
 	}
+	s.Ended = out.State != running
 	return s, ok
 }
 
@@ -108,20 +121,23 @@ func (s requestState) cancel(out Output) (requestState, bool) {
 }
 
 // retry sets a request that failed or was cancelled going again.
-func (s requestState) retry(out Output) (requestState, bool) {
+func (m requestModel) retry(s requestState, out Output) (requestState, bool) {
 	switch out.Code {
 	case Unknown:
 		if s.State == failed || s.State == cancelled || s.State == over {
-			s.State = running
+			s.State, s.Ended = running, false
 		}
 		return s, true
 	case NotFound:
 		return s, !s.Exists
 	case OK:
 		ok := s.Exists && s.State != done
-		s.State = running // it may have failed by itself just before
+		s.State, s.Ended = running, false // it may have failed by itself just before
 		return s, ok
 	case Conflict: // it runs, or is done
+		if m.steps && !s.Ended { // or is about to end
+			return s, s.Exists
+		}
 		ok := s.Exists && s.State != failed && s.State != cancelled
 		if s.State == over {
 			s.State = done

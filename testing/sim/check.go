@@ -111,6 +111,10 @@ func (h *annals) checkView(host string, v *fsm.View) {
 	if err := m.Check(); err != nil {
 		h.s.fail("%s: state at index %d: %v", host, v.Index(), err)
 	}
+	if m.Busy() {
+		h.count(func(r *Report) { r.Busy++ })
+		return // the next entry goes on with what is left, and may well grant something
+	}
 	// Restored, everything on the board is looked at again: no entry may have left a job there that fits a worker.
 	if _, err := m.Apply(v.Index()+1, 0, fsm.NewEntry(0, fsm.Encode(fsm.Progress{}))); err != nil {
 		h.s.fail("%s: an entry without effect: %v", host, err)

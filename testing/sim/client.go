@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -72,8 +73,16 @@ func (c *client) act(ctx context.Context) {
 
 func (c *client) submit(ctx context.Context) {
 	c.n++
-	cmd := draw(c.d, "s"+c.name, fmt.Sprintf("%s-%d", c.name, c.n))
-	v, _, err := c.propose(ctx, submitting(cmd), cmd)
+	cmd := draw(c.d, "s"+c.name, fmt.Sprintf("%s-%d", c.name, c.n), c.s.grain.jobsMax)
+	inParts := c.s.grain.inParts(&cmd)
+	v, _, err := c.do(ctx, submitting(cmd), func(ctx context.Context, t *cluster.Tasker) (any, error) {
+		led := t.IsLeader()
+		v, err := t.Propose(ctx, cmd)
+		if inParts && led && (errors.Is(err, cluster.ErrUnknownOutcome) || errors.As(err, new(*cluster.NotLeaderError))) {
+			c.s.history.count(func(r *Report) { r.Broken++ })
+		}
+		return v, err
+	})
 	if err != nil {
 		c.s.fail("%s: submit %s ended with %v", c.name, cmd.Key, err)
 		return
@@ -81,6 +90,9 @@ func (c *client) submit(ctx context.Context) {
 	r := v.(fsm.RequestSubmitted)
 	c.mine = append(c.mine, &submitted{cmd: cmd, id: r.ID})
 	c.s.history.acknowledged(cmd.Key, r.ID, len(cmd.Jobs))
+	if inParts {
+		c.s.history.count(func(r *Report) { r.InParts++ })
+	}
 }
 
 // repeat submits a request again, or another one under its key.
@@ -151,10 +163,13 @@ func (c *client) look(ctx context.Context) {
 		switch {
 		case !ok:
 			c.s.fail("%s: request %s was acknowledged and is missing at index %d", c.name, r.id, v.Index())
-		case r.cancelled && info.State != fsm.Cancelled:
+		case r.cancelled && info.State != fsm.Cancelled && info.Ending != fsm.Cancelled:
 			c.s.fail("%s: request %s was cancelled and is %s at index %d", c.name, r.id, info.State, v.Index())
 		default:
 			r.ended = info.State != fsm.Running
+			if info.Ending != fsm.Waiting {
+				c.s.history.count(func(r *Report) { r.Ending++ })
+			}
 		}
 	}
 }

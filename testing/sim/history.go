@@ -36,6 +36,7 @@ type annals struct {
 	done     map[fsm.Grant]fsm.WorkerID // DONE was accepted
 	leaders  map[string]bool
 	final    *fsm.View
+	counts   Report // what is only counted
 }
 
 // entry is the events of one log entry.
@@ -182,6 +183,13 @@ func (h *annals) acknowledged(key string, id fsm.RequestID, jobs int) {
 	h.acks[id], h.keys[key] = ack{key, jobs}, id
 }
 
+// count notes what only the report tells.
+func (h *annals) count(one func(*Report)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one(&h.counts)
+}
+
 // floor is the index that any later linearizable read must reach.
 func (h *annals) floor() uint64 {
 	h.mu.Lock()
@@ -227,6 +235,7 @@ func (h *annals) judged(g fsm.Grant, me fsm.WorkerJoined, kind fsm.ReportKind, c
 func (h *annals) report(r *Report) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	r.InParts, r.Broken, r.Ending, r.Busy = h.counts.InParts, h.counts.Broken, h.counts.Ending, h.counts.Busy
 	r.Reads, r.Leaders, r.Requests = h.reads, len(h.leaders), len(h.acks)
 	for _, a := range h.acks {
 		r.Jobs += a.jobs

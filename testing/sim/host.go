@@ -66,6 +66,7 @@ func (h *host) start() {
 		},
 		Log: l.disk, Stable: l.disk, Snapshots: l.disk,
 		Disk: h.space, Wall: h.wall, Fatal: l.fatal,
+		PartJobs: s.grain.partJobs, PartBytes: s.grain.partBytes,
 	}, s.logger(h.name), "sim")
 	if err != nil {
 		s.fail("start %s: %v", h.name, err)

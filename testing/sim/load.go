@@ -13,7 +13,7 @@ const (
 )
 
 // draw makes a request: a DAG with all that a spec may say, small enough to end within a minute.
-func draw(d dice, session, key string) fsm.SubmitRequest {
+func draw(d dice, session, key string, jobsMax int) fsm.SubmitRequest {
 	c := fsm.SubmitRequest{Session: session, Name: key, Key: key, Body: d.Uint64()}
 	if d.chance(0.2) {
 		c.MaxRunning = 1 + d.Uint32N(4)
@@ -24,7 +24,7 @@ func draw(d dice, session, key string) fsm.SubmitRequest {
 	for range 1 + d.IntN(3) {
 		c.Specs = append(c.Specs, drawSpec(d))
 	}
-	n := 1 + d.IntN(10)
+	n := 1 + d.IntN(jobsMax)
 	density := d.Float64() * 0.6
 	for i := range n {
 		j := fsm.JobEntry{Name: fmt.Sprintf("j%d", i), Spec: d.Uint32N(uint32(len(c.Specs)))}

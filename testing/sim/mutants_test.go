@@ -69,7 +69,7 @@ func (t *Tasker) reallyPropose(ctx context.Context, cmd fsm.Command) (any, error
 }
 
 // mutantSeeds are enough for each of them.
-const mutantSeeds = "100"
+const mutantSeeds = "200"
 
 func TestMutantsHaveTheirPlace(t *testing.T) {
 	for _, m := range mutants {

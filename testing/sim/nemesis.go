@@ -157,9 +157,13 @@ func (n *nemesis) powerOn() (undo func()) {
 	if n.d.chance(0.5) {
 		tardy = len(n.s.hosts)/2 + 1
 	}
+	first := n.d.chance(0.5) // the one whose clock may be wrong
 	for i, h := range n.s.hosts {
 		late := n.d.around(mean)
-		if i >= tardy {
+		switch {
+		case i == 0 && first:
+			late = 0
+		case i >= tardy:
 			late += n.d.between(time.Second, 8*time.Second)
 		}
 		n.heals.Go(func() {

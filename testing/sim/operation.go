@@ -135,7 +135,11 @@ func (h *annals) sawRequest(who string, call int64, v *fsm.View, id fsm.RequestI
 		p.Return(history.Output{Code: history.NotFound})
 		return r
 	}
-	p.Return(history.Output{Code: history.OK, ID: id.String(), State: r.State.String()})
+	out := history.Output{Code: history.OK, ID: id.String(), State: r.State.String()}
+	if r.Ending != fsm.Waiting {
+		out.Ending = r.Ending.String()
+	}
+	p.Return(out)
 	return r
 }
 

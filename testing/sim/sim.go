@@ -30,6 +30,9 @@ type Report struct {
 	Messages, Lost, Writes        uint64
 	Requests, Jobs, Events, Reads int
 	Faults, Leaders, Lives        int
+	InParts, Broken               int  // requests that came in parts; tries of such ones that ended with their leader
+	Ending, Busy                  int  // requests read while they were about to end; states with work left for later entries
+	Steps                         bool // what changes many jobs is done in steps
 	Failures                      []string
 	Log                           []string          // the newest lines
 	Trail                         []string          // the lines up to the first failure, with the coordinators' own
@@ -45,6 +48,7 @@ const settleMax = 3 * time.Minute
 type Sim struct {
 	opt     Options
 	cfg     config.Coordinator
+	grain   grain
 	net     *network
 	steps   *stepTrap
 	hosts   []*host
@@ -75,6 +79,7 @@ func Run(opt Options) Report {
 	s.history = newAnnals(s)
 	d := newDice(opt.Seed, "shape")
 	s.cfg = shape(d)
+	s.grain = drawGrain(newDice(opt.Seed, "grain"))
 	for i := range 3 + 2*d.IntN(5)/4 {
 		s.hosts = append(s.hosts, &host{s: s, name: fmt.Sprintf("c%d", i+1), img: newImage(), offset: d.between(-50*time.Millisecond, 50*time.Millisecond), slow: d.between(200*time.Microsecond, 5*time.Millisecond)})
 	}
@@ -87,6 +92,9 @@ func Run(opt Options) Report {
 	s.ending.Go(func() { s.history.watch(ctx) })
 	load, stopLoad := context.WithCancel(ctx)
 	var clients sync.WaitGroup
+	if s.grain.small() {
+		clients.Go(func() { s.grain.limit(ctx, s) })
+	}
 	for _, c := range s.clients {
 		clients.Go(func() { c.run(load) })
 	}
@@ -230,7 +238,7 @@ func (l lines) Write(p []byte) (int, error) {
 }
 
 func (s *Sim) report() Report {
-	r := Report{Simulated: time.Since(s.began), Faults: s.faults}
+	r := Report{Simulated: time.Since(s.began), Faults: s.faults, Steps: s.grain.small()}
 	s.net.mu.Lock()
 	r.Messages, r.Lost = s.net.sent, s.net.lost
 	s.net.mu.Unlock()

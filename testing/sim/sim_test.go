@@ -59,7 +59,7 @@ func runDir(seed uint64) string {
 
 // judge looks at what clients and workers saw. It works in real time: the search for an order may take a while.
 func judge(r *Report, seed uint64) {
-	v := history.Check(r.History.Ops(), history.Options{Dir: runDir(seed)})
+	v := history.Check(r.History.Ops(), history.Options{Dir: runDir(seed), Steps: r.Steps})
 	r.Failures = append(append(r.Failures, v.Failures...), history.CheckReads(r.History.Reads())...)
 	r.Operations, r.Unknown, r.Judging = v.Ops, v.Unknown, v.Took
 	r.History = nil // it is large
@@ -104,12 +104,16 @@ func (r *Report) add(o Report) {
 	r.Faults += o.Faults
 	r.Leaders += o.Leaders
 	r.Lives += o.Lives
+	r.InParts += o.InParts
+	r.Broken += o.Broken
+	r.Ending += o.Ending
+	r.Busy += o.Busy
 	r.Operations += o.Operations
 	r.Unknown += o.Unknown
 	r.Judging += o.Judging
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("%.2f h simulated, %d faults, %d leaders, %d processes of coordinators, %d requests of %d jobs, %d events, %d reads, %d messages, %d lost, %d operations (%d of unknown outcome) judged in %s",
-		r.Simulated.Hours(), r.Faults, r.Leaders, r.Lives, r.Requests, r.Jobs, r.Events, r.Reads, r.Messages, r.Lost, r.Operations, r.Unknown, r.Judging.Round(time.Second/10))
+	return fmt.Sprintf("%.2f h simulated, %d faults, %d leaders, %d processes of coordinators, %d requests of %d jobs, %d events, %d reads, %d messages, %d lost, %d in parts (%d tries broken off), %d ending when read, %d states with steps left, %d operations (%d of unknown outcome) judged in %s",
+		r.Simulated.Hours(), r.Faults, r.Leaders, r.Lives, r.Requests, r.Jobs, r.Events, r.Reads, r.Messages, r.Lost, r.InParts, r.Broken, r.Ending, r.Busy, r.Operations, r.Unknown, r.Judging.Round(time.Second/10))
 }
