@@ -44,12 +44,12 @@ func (t *Tasker) Restore(ctx context.Context, in io.Reader, force bool) (h backu
 		return h, done, errRestoring
 	}
 	defer l.restoring.Store(false)
-	spool, size, err := t.spool(in)
+	file, size, err := spool(t.c.cfg.Data, in, t.c.applier.now().Limits().UploadBytes, t.c.disk.freeBytes())
 	if err != nil {
 		return h, done, err
 	}
-	defer spool.Close()
-	f, err := t.admit(spool, size, l, force)
+	defer file.Close()
+	f, err := t.admit(file, size, l, force)
 	if err != nil {
 		return h, done, err
 	}
@@ -61,10 +61,10 @@ func (t *Tasker) Restore(ctx context.Context, in io.Reader, force bool) (h backu
 	return f.Header, done, err
 }
 
-// spool copies what comes to a file without a name in the data directory: it is gone with the process at the latest.
-func (t *Tasker) spool(in io.Reader) (f *os.File, size int64, err error) {
-	max := t.c.applier.now().Limits().UploadBytes
-	if f, err = os.CreateTemp(t.c.cfg.Data, "restore-*"); err != nil {
+// spool copies what comes, at most max bytes, to a file without a name in a directory with so many bytes free: it is gone
+// with the process at the latest.
+func spool(dir string, in io.Reader, max, free uint64) (f *os.File, size int64, err error) {
+	if f, err = os.CreateTemp(dir, "restore-*"); err != nil {
 		return nil, 0, err
 	}
 	defer func() {
@@ -75,7 +75,7 @@ func (t *Tasker) spool(in io.Reader) (f *os.File, size int64, err error) {
 	if err := os.Remove(f.Name()); err != nil {
 		return nil, 0, err
 	}
-	limit := int64(min(max, t.c.disk.freeBytes()/restoreSpare))
+	limit := int64(min(max, free/restoreSpare))
 	size, err = io.Copy(f, io.LimitReader(in, limit+1))
 	switch {
 	case err != nil:
