@@ -75,11 +75,17 @@ func (c *Cluster) Followers() []*Node {
 // WorkerList reads the registered workers, lost ones too.
 func (c *Cluster) WorkerList() []Worker {
 	c.tb.Helper()
-	var list struct {
-		Workers []Worker `json:"workers"`
-	}
-	c.read("/v1/workers?limit=1000", &list)
-	return list.Workers
+	var all []Worker
+	c.pages("/v1/workers", func(page string) (string, bool) {
+		var p struct {
+			Workers []Worker `json:"workers"`
+			Next    string   `json:"next"`
+		}
+		c.read(page, &p)
+		all = append(all, p.Workers...)
+		return p.Next, p.Next != ""
+	})
+	return all
 }
 
 // WaitWorkers waits until at least n workers are registered and alive.
